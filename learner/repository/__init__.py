@@ -1,0 +1,1 @@
+"""Git, and nothing but Git: the only room that starts `git` or imports GitPython."""
