@@ -1,0 +1,40 @@
+"""The records everything else speaks in. They are the source: `schemas/` is generated from them."""
+
+from __future__ import annotations
+
+from learner.models.execution import (
+    CheckResult,
+    ExecutionResult,
+    ExecutionStatus,
+    Executor,
+    FailureType,
+    HostFacts,
+    StateCapture,
+    StepExecution,
+)
+from learner.models.incident import Incident
+from learner.models.records import (
+    CapabilityDiff,
+    Closing,
+    Decision,
+    FailureCluster,
+    Finding,
+    Level,
+    Operation,
+    Plan,
+    Proposal,
+    Replay,
+    ReplayedRun,
+    RunbookEdit,
+    SkippedFile,
+    Usage,
+    Verdict,
+)
+from learner.models.runbook import Goto, Parameter, Retry, Runbook, RunbookMetadata, Step, Verification
+
+__all__ = [
+    "CapabilityDiff", "CheckResult", "Closing", "Decision", "ExecutionResult", "ExecutionStatus", "Executor",
+    "FailureCluster", "FailureType", "Finding", "Goto", "HostFacts", "Incident", "Level", "Operation", "Parameter", "Plan",
+    "Proposal", "Replay", "ReplayedRun", "Retry", "Runbook", "RunbookEdit", "RunbookMetadata", "SkippedFile",
+    "StateCapture", "Step", "StepExecution", "Usage", "Verdict", "Verification",
+]  # fmt: skip

@@ -1,0 +1,393 @@
+"""A runbook: what to do for a kind of incident, and how to prove that it worked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, ValidationError, create_model, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from learner.actions import catalogue
+from learner.errors import LearnerError
+from learner.strict import Int, Json, Seconds, Strict, Text, UtcInstant, pattern
+from learner.template import check, check_expression
+
+Platform = Literal["linux", "windows", "darwin"]
+Severity = Literal["low", "medium", "high", "critical"]
+RunbookId = pattern(r"RB(-[A-Z0-9]+)+-[0-9]{3}", "Such as RB-LIN-SERVICE-001")
+RunbookRef = pattern(r"RB(-[A-Z0-9]+)+-[0-9]{3}-v[1-9][0-9]*", "A runbook version, such as RB-LIN-SERVICE-001-v2")
+StepId = pattern(r"[a-z][a-z0-9_]*", "Names the step; used in expressions as steps.<id>")
+ParameterName = pattern(r"[a-z][a-z0-9_]*")
+Version = Annotated[Int, Field(ge=1)]
+Attempts = Annotated[Int, Field(ge=1, le=100)]
+Timeout = Annotated[float, Field(gt=0, le=86_400)]
+
+
+def _template(value: str) -> str:
+    try:
+        check(value)
+    except LearnerError as e:
+        raise ValueError(f"{e.message} ({e.hint})" if e.hint else e.message) from e
+    return value
+
+
+def _expression(value: str) -> str:
+    try:
+        check_expression(value)
+    except LearnerError as e:
+        raise ValueError(f"{e.message} ({e.hint})" if e.hint else e.message) from e
+    return value
+
+
+class Parameter(Strict):
+    """A typed input of the runbook."""
+
+    type: Literal["string", "integer", "number", "boolean"]
+    default: str | bool | Int | float | None = None
+    pattern: str | None = None
+    enum: tuple[str | bool | Int | float, ...] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    secret: bool = False
+    """A secret's value is never written anywhere, in any form."""
+    description: str | None = None
+
+    @property
+    def required(self) -> bool:
+        return "default" not in self.model_fields_set
+
+
+class Retry(Strict):
+    """How often a step is tried, with waits of `delay_seconds · backoff^n` between."""
+
+    attempts: Attempts = 1
+    delay_seconds: Seconds = 1.0
+    backoff: Annotated[float, Field(ge=1, le=10)] = 1.0
+    until: str | None = None
+    """An expression over `steps.<id>`; the step counts as done when it is true."""
+
+    @field_validator("until")
+    @classmethod
+    def _until(cls, value: str | None) -> str | None:
+        return value if value is None else _expression(value)
+
+
+class Goto(Strict):
+    """Go on at another step."""
+
+    goto: StepId
+
+
+def _params_schema(kind: Literal["actions", "checks"], key: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """`schema` of a step or check, with its parameters tied to its action by `if`/`then`."""
+    known = getattr(catalogue(), kind)
+    schema["properties"][key] = {"type": "string", "enum": sorted(known), "title": key.title()}
+    schema["allOf"] = []
+    for name in sorted(known):
+        params = _inlined(templated(known[name].Params).model_json_schema())
+        params["description"] = " ".join((type(known[name]).__doc__ or "").split())
+        then: dict[str, Any] = {"properties": {"params": params}}
+        if params.get("required"):
+            then["required"] = ["params"]
+        schema["allOf"].append({"if": {"properties": {key: {"const": name}}, "required": [key]}, "then": then})
+    return schema
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    definitions = schema.pop("$defs", {})
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return walk(definitions[value["$ref"].rsplit("/", 1)[1]])
+            return {k: walk(v) for k, v in value.items() if k != "title" or not isinstance(v, str)}
+        return [walk(v) for v in value] if isinstance(value, list) else value
+
+    return dict(walk(schema))
+
+
+Expression = pattern(r"\s*\{\{[^{}]+\}\}\s*", "An expression that gives the value: {{ … }}")
+
+
+@lru_cache(maxsize=256)
+def templated(params: type[Strict]) -> type[BaseModel]:
+    """A model of `params` in which every value, also a list's items, may be `{{ expression }}` instead."""
+    fields: dict[str, Any] = {}
+    for name, info in params.model_fields.items():
+        constrained: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        value = _item_templated(constrained)
+        fields[name] = (value if value is str else value | Expression, ... if info.is_required() else info.default)
+    return create_model(f"Templated{params.__name__}", __base__=Strict, __doc__=params.__doc__, **fields)
+
+
+def _item_templated(annotation: Any) -> Any:
+    """`tuple[X, …]` with items `X | Expression`; anything else as it is."""
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        changed = _item_templated(inner)
+        return annotation if changed is inner else Annotated[(changed, *metadata)]
+    if get_origin(annotation) is tuple and len(get_args(annotation)) == 2:
+        return tuple[get_args(annotation)[0] | Expression, ...]
+    return annotation
+
+
+def _check_params(params: type[Strict], value: dict[str, Json]) -> None:
+    """Raises: `ValueError` naming every parameter that does not fit."""
+    import json
+
+    try:
+        templated(params).model_validate_json(json.dumps(value))
+    except ValidationError as e:
+        said = {}
+        for error in e.errors():
+            where = "params." + str(error["loc"][0]) if error["loc"] else "params"
+            said.setdefault(where, error["msg"].removeprefix("Value error, "))
+        raise ValueError("; ".join(f"{where}: {words}" for where, words in said.items())) from None
+
+
+def _check_templates(value: Json) -> None:
+    if isinstance(value, str):
+        _template(value)
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            _template(key)
+            _check_templates(below)
+    elif isinstance(value, list | tuple):
+        for below in value:
+            _check_templates(below)
+
+
+def _near(word: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+class Step(Strict):
+    """One action of the catalogue, with what to do when it does not work."""
+
+    id: StepId
+    action: str
+    params: dict[str, Json] = {}
+    when: str | None = None
+    """An expression; the step is left out when it is false."""
+    become: bool = False
+    """Run with administrator's rights (`sudo -n`)."""
+    timeout_seconds: Timeout | None = None
+    retry: Retry | None = None
+    on_failure: Literal["abort", "continue", "rollback"] | Goto = "abort"
+    why: str | None = None
+
+    @field_validator("when")
+    @classmethod
+    def _when(cls, value: str | None) -> str | None:
+        return value if value is None else _expression(value)
+
+    @model_validator(mode="after")
+    def _of_the_catalogue(self) -> Step:
+        known = catalogue().actions
+        if self.action not in known:
+            raise ValueError(f"there is no action {self.action}{_near(self.action, list(known))}")
+        _check_params(known[self.action].Params, self.params)
+        _check_templates(self.params)
+        if self.action == "run_script" and "{{" in str(self.params.get("script", "")):
+            raise ValueError("params.script: no templates in a script's text; pass the value through params.env")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        return _params_schema("actions", "action", schema)
+
+    @property
+    def retries(self) -> Retry:
+        return self.retry or Retry()
+
+
+class Verification(Strict):
+    """A live probe after the steps: a claim, how long it may take, and how long it must then hold."""
+
+    id: StepId
+    check: str
+    params: dict[str, Json] = {}
+    within_seconds: Seconds = 0.0
+    stays_good_seconds: Seconds = 0.0
+    why: str | None = None
+
+    @model_validator(mode="after")
+    def _of_the_catalogue(self) -> Verification:
+        known = catalogue().checks
+        if self.check not in known:
+            raise ValueError(f"there is no check {self.check}{_near(self.check, list(known))}")
+        _check_params(known[self.check].Params, self.params)
+        _check_templates(self.params)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        return _params_schema("checks", "check", schema)
+
+
+class RunbookMetadata(Strict):
+    """Written by the learner on versions it proposes. For readers; nothing trusts it."""
+
+    parent_runbook: RunbookRef | None = None
+    generated_by: str | None = None
+    generated_at: UtcInstant | None = None
+    generation_model: str | None = None
+    generated_from_failures: tuple[str, ...] = ()
+    failure_type: str | None = None
+    original_error: str | None = None
+    requires_human_review: bool | None = None
+
+
+class Runbook(Strict):
+    """A runbook, as `runbooks/<platform>/<id>.yaml` holds it."""
+
+    id: RunbookId
+    version: Version
+    name: Text
+    description: Text
+    platform: Platform
+    incident_types: Annotated[tuple[Text, ...], Field(min_length=1)]
+    selector: dict[str, str] = {}
+    """Labels that an incident or its host must carry."""
+    severity: Severity = "medium"
+    parameters: dict[ParameterName, Parameter] = {}
+    preconditions: tuple[str, ...] = ()
+    """Expressions; when one does not hold nothing is touched and the run is `skipped`."""
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    verification: Annotated[tuple[Verification, ...], Field(min_length=1)]
+    rollback: tuple[Step, ...] = ()
+    finally_: Annotated[tuple[Step, ...], Field(alias="finally")] = ()
+    evidence_required: tuple[Text, ...] = ()
+    compliance_controls: tuple[Text, ...] = ()
+    metadata: RunbookMetadata | None = None
+
+    @field_validator("preconditions")
+    @classmethod
+    def _preconditions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for expression in value:
+            _expression(expression)
+        return value
+
+    @property
+    def ref(self) -> str:
+        """The version's name: `RB-LIN-SERVICE-001-v2`."""
+        return f"{self.id}-v{self.version}"
+
+    @property
+    def path(self) -> str:
+        """Where it lives in the repository."""
+        return f"runbooks/{self.platform}/{self.id}.yaml"
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """Steps, rollback and cleanup, in that order."""
+        return (*self.steps, *self.rollback, *self.finally_)
+
+
+def problems(runbook: Runbook) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What the schema can't see: (where, what) for names used twice, jumps to nowhere, defaults that don't fit.
+
+    The model alone accepts exactly what the schema accepts; this is held against both by `runbook_file`.
+    """
+    seen: dict[str, str] = {}
+    for part in ("steps", "rollback", "finally", "verification"):
+        for i, item in enumerate(getattr(runbook, "finally_" if part == "finally" else part)):
+            if item.id in seen:
+                yield (part, i, "id"), f"the id {item.id} is used twice, here and in {seen[item.id]}"
+            seen[item.id] = part
+    ids = {step.id for step in runbook.steps}
+    for i, step in enumerate(runbook.steps):
+        if isinstance(step.on_failure, Goto) and step.on_failure.goto not in ids:
+            yield ("steps", i, "on_failure"), f"goto {step.on_failure.goto}: there is no such step"
+        if runbook.platform not in catalogue().actions[step.action].platforms:
+            yield ("steps", i, "action"), f"{step.action} does not exist on {runbook.platform}"
+        if step.on_failure == "rollback" and not runbook.rollback:
+            yield ("steps", i, "on_failure"), "rollback is asked for, but there are no rollback steps"
+    for part in ("rollback", "finally"):
+        for i, step in enumerate(runbook.rollback if part == "rollback" else runbook.finally_):
+            if isinstance(step.on_failure, Goto) or step.on_failure == "rollback":
+                yield (part, i, "on_failure"), f"a step of {part} can only abort or continue"
+            if runbook.platform not in catalogue().actions[step.action].platforms:
+                yield (part, i, "action"), f"{step.action} does not exist on {runbook.platform}"
+    for i, claim in enumerate(runbook.verification):
+        if runbook.platform not in catalogue().checks[claim.check].platforms:
+            yield ("verification", i, "check"), f"{claim.check} does not exist on {runbook.platform}"
+    for name, parameter in runbook.parameters.items():
+        if not parameter.required and parameter.default is not None and (said := misfit(name, parameter, parameter.default)):
+            yield ("parameters", name, "default"), said
+    yield from _unknown_names(runbook)
+
+
+def misfit(name: str, parameter: Parameter, value: Json) -> str | None:
+    """Why `value` does not fit the parameter; None when it does."""
+    import re
+
+    kinds: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
+    if not isinstance(value, kinds[parameter.type]) or (parameter.type != "boolean" and isinstance(value, bool)):
+        return f"{name}: {value!r} is no {parameter.type}"
+    if isinstance(value, str):
+        try:
+            if parameter.pattern is not None and not re.search(re.sub(r"(?<!\\)\$$", r"\\Z", parameter.pattern), value):
+                return f"{name}: {value!r} does not match {parameter.pattern}"
+        except re.error as e:
+            return f"{name}: its pattern {parameter.pattern} is no regular expression: {e}"
+        if "\x00" in value:
+            return f"{name}: a NUL character"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if parameter.minimum is not None and value < parameter.minimum:
+            return f"{name}: {value} is below {parameter.minimum:g}"
+        if parameter.maximum is not None and value > parameter.maximum:
+            return f"{name}: {value} is above {parameter.maximum:g}"
+    if parameter.enum is not None and value not in parameter.enum:
+        return f"{name}: {value!r} is none of {', '.join(map(str, parameter.enum))}"
+    return None
+
+
+def _unknown_names(runbook: Runbook) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Names in templates that nothing defines."""
+    from learner.template import expression_references, references
+
+    known = {*runbook.parameters, "state", "incident", "host", "steps"}
+    steps = {step.id for step in runbook.all_steps}
+
+    def unknown(paths: frozenset[tuple[str, ...]]) -> str | None:
+        for path in sorted(paths):
+            if path[0] not in known:
+                return f"{path[0]} is no parameter and none of state, incident, host, steps{_near(path[0], sorted(known))}"
+            if path[0] == "steps" and len(path) > 1 and path[1] not in steps:
+                return f"there is no step {path[1]}{_near(path[1], sorted(steps))}"
+        return None
+
+    def walk(value: Json, at: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        if isinstance(value, str) and "{{" in value:
+            if said := unknown(references(value)):
+                yield at, said
+        elif isinstance(value, dict):
+            for key, below in value.items():
+                yield from walk(below, (*at, key))
+        elif isinstance(value, list | tuple):
+            for i, below in enumerate(value):
+                yield from walk(below, (*at, i))
+
+    for i, expression in enumerate(runbook.preconditions):
+        if said := unknown(expression_references(expression)):
+            yield ("preconditions", i), said
+    for part, items in (("steps", runbook.steps), ("rollback", runbook.rollback), ("finally", runbook.finally_)):
+        for i, step in enumerate(items):
+            yield from walk(step.params, (part, i, "params"))
+            if step.when and (said := unknown(expression_references(step.when))):
+                yield (part, i, "when"), said
+            if step.retry and step.retry.until and (said := unknown(expression_references(step.retry.until))):
+                yield (part, i, "retry", "until"), said
+    for i, claim in enumerate(runbook.verification):
+        yield from walk(claim.params, ("verification", i, "params"))
+
+

@@ -1,0 +1,179 @@
+"""Settings: the repository's (`.github/learner.yml`, reviewed like everything on `main`) and the host's own.
+
+They are two files on purpose. What decides whether a runbook may run on a host is never read from the
+repository that the runbook comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from learner.errors import LearnerError
+from learner.strict import Count, Int, Seconds, Share, Strict, Text, pattern
+from learner.yaml_tree import YamlError, load
+
+M = TypeVar("M", bound=Strict)
+
+Slug = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "Letters, digits, dot, dash, underscore")
+RefPrefix = pattern(r"refs/[A-Za-z0-9._/-]+[A-Za-z0-9]", "A ref prefix, such as refs/learner or refs/heads/learner-refs")
+REPOSITORY_FILE = ".github/learner.yml"
+
+
+class TelemetrySettings(Strict):
+    """Where results travel and rest."""
+
+    remote: str | None = None
+    """URL of a repository of its own for inboxes, telemetry and ledger; the runbook repository when null."""
+    ref_prefix: RefPrefix = "refs/learner"
+    """Inboxes live under <prefix>/inbox, receipts under <prefix>/receipts."""
+    branch: Text = "telemetry"
+    ledger_branch: Text = "ledger"
+    max_result_bytes: Annotated[Int, Field(ge=1024, le=16 << 20)] = 1 << 20
+
+
+class ModelSettings(Strict):
+    """An OpenAI-compatible endpoint. Without `base_url` and key the learner works from patterns alone."""
+
+    base_url: str | None = None
+    small: Text = "gpt-4o-mini"
+    """Classifies failures that no rule knows."""
+    large: Text = "gpt-4o"
+    """Writes edits."""
+    key_env: Text = "LEARNER_MODEL_KEY"
+    """The environment variable that holds the key."""
+    timeout_seconds: Seconds = 120.0
+    max_calls: Count = 50
+    max_tokens: Count = 500_000
+    max_cost_usd: Annotated[float, Field(ge=0)] = 5.0
+    input_usd_per_million: Annotated[float, Field(ge=0)] = 2.5
+    output_usd_per_million: Annotated[float, Field(ge=0)] = 10.0
+    repair_rounds: Annotated[Int, Field(ge=0, le=5)] = 1
+
+
+class LimitSettings(Strict):
+    """How much the learner may say."""
+
+    open_pull_requests: Count = 10
+    """Open at once, over all runbooks."""
+    per_run: Count = 5
+    """Opened by one run."""
+    min_failures: Annotated[Int, Field(ge=1)] = 2
+    """Failures before a proposal; 1 for runbooks of high and critical severity."""
+    min_hosts: Annotated[Int, Field(ge=1)] = 1
+    cooldown_hours: Annotated[float, Field(ge=0)] = 24.0
+    """Between two proposals for one runbook."""
+    revive_after_failures: Count = 0
+    """New failures after which a rejected cluster may be proposed again; 0: only by the label `learner:revive`."""
+
+
+class AlertSettings(Strict):
+    """When `learner report --check` speaks up."""
+
+    review_backlog: Count = 10
+    approval_rate: Share = 0.5
+    high_priority_hours: Annotated[float, Field(gt=0)] = 24.0
+    min_runs: Annotated[Int, Field(ge=1)] = 5
+    """Verified runs of a version before its success is compared."""
+
+
+class ForgeSettings(Strict):
+    """GitHub, GitHub Enterprise or the local forge."""
+
+    api_url: Text = "https://api.github.com"
+    repository: pattern(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+") | None = None  # type: ignore[valid-type]
+    """owner/name; read from the remote's address when null."""
+    token_env: Text = "LEARNER_TOKEN"  # noqa: S105 the variable's name
+    author_name: Text = "learner"
+    author_email: Text = "learner[bot]@users.noreply.github.com"
+    reviewers: tuple[str, ...] = ()
+
+
+class RepositorySettings(Strict):
+    """`.github/learner.yml`."""
+
+    telemetry: TelemetrySettings = TelemetrySettings()
+    model: ModelSettings = ModelSettings()
+    limits: LimitSettings = LimitSettings()
+    alerts: AlertSettings = AlertSettings()
+    forge: ForgeSettings = ForgeSettings()
+
+
+class GateSettings(Strict):
+    """What a host demands of a runbook before it runs it."""
+
+    remote: Text = "origin"
+    branch: Text = "main"
+    max_age_hours: Annotated[float, Field(gt=0)] = 24.0
+    """A host that has not fetched for longer runs nothing."""
+    allowed_signers: str | None = None
+    """OpenSSH allowed-signers file that this host pins."""
+    gpg_home: str | None = None
+    """GnuPG home that holds the OpenPGP keys this host pins, such as GitHub's web-flow key."""
+    learner_emails: tuple[str, ...] = ()
+    """More addresses whose commits count as the learner's; bots are known by their names."""
+
+
+class PushSettings(Strict):
+    """When results leave the host."""
+
+    interval_seconds: Seconds = 300.0
+    jitter: Share = 0.2
+    batch: Annotated[Int, Field(ge=1, le=10_000)] = 200
+
+
+class HostSettings(Strict):
+    """The host's own file: `--host-config`, `$LEARNER_HOST_CONFIG` or `/etc/learner/host.yml`."""
+
+    client_id: Slug
+    executor_id: Slug
+    hostname: str | None = None
+    repository: Text
+    """A clone of the runbook repository on this host."""
+    spool: Text = "/var/lib/learner/spool"
+    gate: GateSettings = GateSettings()
+    push: PushSettings = PushSettings()
+    telemetry_remote: str | None = None
+    """Where results are pushed; the clone's `gate.remote` when null."""
+    ref_prefix: RefPrefix = "refs/learner"
+    service_manager: Literal["auto", "systemd", "supervisord"] = "auto"
+    supervisor_config: str | None = None
+    become: tuple[str, ...] = ("sudo", "-n", "--")
+    capture_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    redact: tuple[str, ...] = ()
+    """More regular expressions whose matches are never written down."""
+
+
+def read(model: type[M], text: str | bytes, name: str) -> M:
+    """Settings out of YAML.
+
+    Raises: `LearnerError` naming file, line and column.
+    """
+    try:
+        tree = load(text)
+    except YamlError as e:
+        raise LearnerError(f"{name}:{e.problem}", "correct the file") from e
+    try:
+        return model.model_validate_json(json.dumps(tree.value if tree.value is not None else {}))
+    except ValidationError as e:
+        first = e.errors()[0]
+        line, column = tree.place(first["loc"])
+        where = ".".join(map(str, first["loc"]))
+        raise LearnerError(f"{name}:{line}:{column}: {where}: {first['msg']}", "see docs/settings.md, or `learner schema`") from e
+
+
+def host_settings(path: Path | None) -> HostSettings:
+    """This host's settings.
+
+    Raises: `LearnerError` when there is no such file or it is wrong.
+    """
+    chosen = path or Path(os.environ.get("LEARNER_HOST_CONFIG", "/etc/learner/host.yml"))
+    try:
+        text = chosen.read_bytes()
+    except OSError as e:
+        raise LearnerError(f"{chosen}: {e.strerror}", "write one with `learner init --host`, or pass --host-config") from e
+    return read(HostSettings, text, str(chosen))
