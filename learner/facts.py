@@ -69,7 +69,7 @@ def put(state: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 def merged(state: Mapping[str, Any], facts: Mapping[Path, Any]) -> dict[str, Any]:
     """A copy of `state` with `facts` put in."""
-    copy = _copy(state)
+    copy: dict[str, Any] = _copy(state)
     for path, value in facts.items():
         put(copy, path, value)
     return copy

@@ -14,13 +14,15 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from learner.errors import LearnerError
-from learner.strict import Count, Int, Seconds, Share, Strict, Text, pattern
+from learner.strict import Count, Int, Matching, Seconds, Share, Strict, Text
 from learner.yaml_tree import YamlError, load
 
 M = TypeVar("M", bound=Strict)
 
-Slug = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "Letters, digits, dot, dash, underscore")
-RefPrefix = pattern(r"refs/[A-Za-z0-9._/-]+[A-Za-z0-9]", "A ref prefix, such as refs/learner or refs/heads/learner-refs")
+Slug = Annotated[str, Matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "Letters, digits, dot, dash, underscore")]
+RefPrefix = Annotated[
+    str, Matching(r"refs/[A-Za-z0-9._/-]+[A-Za-z0-9]", "A ref prefix, such as refs/learner or refs/heads/learner-refs")
+]
 REPOSITORY_FILE = ".github/learner.yml"
 
 
@@ -85,7 +87,7 @@ class ForgeSettings(Strict):
     """GitHub, GitHub Enterprise or the local forge."""
 
     api_url: Text = "https://api.github.com"
-    repository: pattern(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+") | None = None  # type: ignore[valid-type]
+    repository: Annotated[str, Matching(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")] | None = None
     """owner/name; read from the remote's address when null."""
     token_env: Text = "LEARNER_TOKEN"  # noqa: S105 the variable's name
     author_name: Text = "learner"
@@ -163,7 +165,9 @@ def read(model: type[M], text: str | bytes, name: str) -> M:
         first = e.errors()[0]
         line, column = tree.place(first["loc"])
         where = ".".join(map(str, first["loc"]))
-        raise LearnerError(f"{name}:{line}:{column}: {where}: {first['msg']}", "see docs/settings.md, or `learner schema`") from e
+        raise LearnerError(
+            f"{name}:{line}:{column}: {where}: {first['msg']}", "see docs/settings.md, or `learner schema`"
+        ) from e
 
 
 def host_settings(path: Path | None) -> HostSettings:
@@ -175,5 +179,7 @@ def host_settings(path: Path | None) -> HostSettings:
     try:
         text = chosen.read_bytes()
     except OSError as e:
-        raise LearnerError(f"{chosen}: {e.strerror}", "write one with `learner init --host`, or pass --host-config") from e
+        raise LearnerError(
+            f"{chosen}: {e.strerror}", "write one with `learner init --host`, or pass --host-config"
+        ) from e
     return read(HostSettings, text, str(chosen))

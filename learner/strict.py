@@ -9,10 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
 Json: TypeAlias = Any
 """A JSON value: null, a boolean, a number, a string, or lists and mappings of them."""
@@ -70,19 +83,31 @@ UtcInstant = Annotated[
 """A point in time with its zone, held in UTC."""
 
 
-def pattern(regex: str, description: str | None = None) -> Any:
-    """A string that matches `regex` from its first to its last character; for use as a type in `Annotated`-less fields."""
-    compiled = re.compile(regex)
+@dataclass(frozen=True)
+class Matching:
+    """For `Annotated[str, Matching(…)]`: the text matches `regex` from its first to its last character."""
 
-    def check(value: str) -> str:
-        if not compiled.fullmatch(value):
-            raise ValueError(f"does not match {regex}")
-        return value
+    regex: str
+    description: str | None = None
 
-    schema: dict[str, Any] = {"type": "string", "pattern": f"^(?:{regex})$" if "|" in regex else f"^{regex}$"}
-    if description:
-        schema["description"] = description
-    return Annotated[str, AfterValidator(check), WithJsonSchema(schema)]
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        compiled = re.compile(self.regex)
+
+        def check(value: str) -> str:
+            if not compiled.fullmatch(value):
+                raise ValueError(f"does not match {self.regex}")
+            return value
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core)
+        schema["pattern"] = f"^(?:{self.regex})$" if "|" in self.regex else f"^{self.regex}$"
+        if self.description:
+            schema["description"] = self.description
+        return schema
 
 
 Text = Annotated[str, Field(min_length=1)]
@@ -111,4 +136,5 @@ def validator(schema: Mapping[str, Any]) -> Any:
         if isinstance(instance, str) and not re.search(re.sub(r"(?<!\\)\$$", r"\\Z", regex), instance):
             yield ValidationError(f"{instance!r} does not match {regex!r}")
 
-    return extend(Draft202012Validator, {"pattern": ecma_pattern})(schema, format_checker=FormatChecker())
+    strict: Any = extend  # typeshed has no types for it
+    return strict(Draft202012Validator, {"pattern": ecma_pattern})(schema, format_checker=FormatChecker())

@@ -23,7 +23,21 @@ LONGEST = 10_000
 
 EXPRESSION = re.compile(r"\s*\{\{(?P<inner>[^{}]+)\}\}\s*")
 EXPRESSION_PATTERN = r"^\s*\{\{[^{}]+\}\}\s*$"
-FILTERS = ("lower", "upper", "trim", "int", "float", "string", "length", "default", "first", "last", "join", "basename", "dirname")
+FILTERS = (
+    "lower",
+    "upper",
+    "trim",
+    "int",
+    "float",
+    "string",
+    "length",
+    "default",
+    "first",
+    "last",
+    "join",
+    "basename",
+    "dirname",
+)
 
 
 class TemplateError(LearnerError):
@@ -68,7 +82,11 @@ def references(text: str) -> frozenset[tuple[str, ...]]:
             return (node.name,)
         if isinstance(node, nodes.Getattr) and (base := path(node.node)) is not None:
             return (*base, node.attr)
-        if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and (base := path(node.node)) is not None:
+        if (
+            isinstance(node, nodes.Getitem)
+            and isinstance(node.arg, nodes.Const)
+            and (base := path(node.node)) is not None
+        ):
             return (*base, str(node.arg.value))
         return None
 
@@ -172,9 +190,14 @@ def _parse(text: str) -> nodes.Template:
     for node in (tree, *tree.find_all(nodes.Node)):
         if not isinstance(node, allowed):
             kind = type(node).__name__.lower()
-            raise TemplateError(f"{text.strip()[:120]}: {kind} is not part of the template language", "see docs/runbooks.md, Templates")
+            raise TemplateError(
+                f"{text.strip()[:120]}: {kind} is not part of the template language",
+                "see docs/runbooks.md, Templates",
+            )
         if isinstance(node, nodes.Filter) and node.name not in FILTERS:
-            raise TemplateError(f"{text.strip()[:120]}: there is no filter {node.name}", f"there are: {', '.join(FILTERS)}")
+            raise TemplateError(
+                f"{text.strip()[:120]}: there is no filter {node.name}", f"there are: {', '.join(FILTERS)}"
+            )
         if isinstance(node, nodes.Test) and node.name not in ("defined", "none"):
             raise TemplateError(f"{text.strip()[:120]}: there is no test {node.name}", "there are: defined, none")
     return tree
@@ -205,9 +228,12 @@ def _environment() -> Environment:
                 return obj[key]
             return self.undefined(obj=obj, name=str(key))
 
-    environment = DataOnly(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701 not HTML
+    environment = DataOnly(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
     kept = {name: environment.filters[name] for name in FILTERS if name in environment.filters}
-    kept |= {"basename": lambda path: posixpath.basename(str(path)), "dirname": lambda path: posixpath.dirname(str(path))}
+    kept |= {
+        "basename": lambda path: posixpath.basename(str(path)),
+        "dirname": lambda path: posixpath.dirname(str(path)),
+    }
     environment.filters = kept
     environment.tests = {name: environment.tests[name] for name in ("defined", "none")}
     environment.globals = {}

@@ -1,4 +1,4 @@
-"""YAML read as JSON: no timestamps, no yes/no, no octal numbers, no aliases, no key twice; every value knows its place."""
+"""YAML read as JSON: no timestamps, no yes/no, no octal numbers, no aliases, no key twice; and every value's place."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def compose(text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         words = " ".join(x for x in (e.problem, e.context) if x)
-        raise YamlError(Problem(words or "no YAML", mark.line + 1 if mark else 1, mark.column + 1 if mark else 1)) from None
+        raise YamlError(
+            Problem(words or "no YAML", mark.line + 1 if mark else 1, mark.column + 1 if mark else 1)
+        ) from None
     except yaml.YAMLError as e:
         raise YamlError(Problem(" ".join(str(e).split()))) from None
     finally:
@@ -121,10 +123,14 @@ def _value(node: yaml.Node, at: Loc, marks: dict[Loc, tuple[int, int]], seen: se
     seen.add(id(node))
     if len(at) > DEEPEST:
         raise refuse(f"nested deeper than {DEEPEST}")
-    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rsplit(":", 1)[1] not in ("str", "seq", "map"):
+    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rsplit(":", 1)[1] not in (
+        "str",
+        "seq",
+        "map",
+    ):
         raise refuse(f"tags ({node.tag.replace('tag:yaml.org,2002:', '!!')}) are not allowed")
     if isinstance(node, yaml.ScalarNode):
-        if node.style is not None:
+        if node.style:
             return node.value
         try:
             return scalar(node.value)
@@ -137,7 +143,7 @@ def _value(node: yaml.Node, at: Loc, marks: dict[Loc, tuple[int, int]], seen: se
         if not isinstance(key_node, yaml.ScalarNode):
             raise refuse("a key must be a plain text", key_node)
         key = key_node.value
-        if key == "<<" and key_node.style is None:
+        if key == "<<" and not key_node.style:
             raise refuse("merge keys (<<) are not allowed", key_node)
         if key in mapping:
             raise refuse(f"the key {key} stands here twice", key_node)

@@ -46,14 +46,19 @@ def catalogue() -> Catalogue:
         try:
             modules.append((entry.name, entry.load()))
         except Exception as e:
-            raise LearnerError(f"action family {entry.name} ({entry.value}) can't be loaded: {e}", "upgrade or remove its package") from e
+            raise LearnerError(
+                f"action family {entry.name} ({entry.value}) can't be loaded: {e}",
+                "upgrade or remove its package",
+            ) from e
     actions: dict[str, Action[Any]] = {}
     checks: dict[str, Check[Any]] = {}
     family: dict[str, str] = {}
     for name, module in modules:
         for thing in (*module.ACTIONS, *module.CHECKS):
             if thing.name in family:
-                raise LearnerError(f"{thing.name} is defined by {family[thing.name]} and by {name}", "rename one of them")
+                raise LearnerError(
+                    f"{thing.name} is defined by {family[thing.name]} and by {name}", "rename one of them"
+                )
             family[thing.name] = name
             if isinstance(thing, Action):
                 actions[thing.name] = thing

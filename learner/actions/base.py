@@ -42,7 +42,14 @@ class Outcome:
         stderr = done.stderr
         if done.timed_out:
             stderr = f"{stderr.rstrip()}\ntimed out".lstrip()
-        return cls(success, done.stdout, stderr, done.exit_code, facts=(facts or {}) if success else {}, timed_out=done.timed_out)
+        return cls(
+            success,
+            done.stdout,
+            stderr,
+            done.exit_code,
+            facts=(facts or {}) if success else {},
+            timed_out=done.timed_out,
+        )
 
     @classmethod
     def failed(cls, message: str, **more: Any) -> Outcome:
@@ -138,7 +145,9 @@ class Check(ABC, Generic[P]):
         return Capabilities()
 
 
-def until(probe: Probe, holds: Any, host: Host, deadline: Deadline, *, every_seconds: float = 0.25) -> tuple[bool | None, Facts]:
+def until(
+    probe: Probe, holds: Any, host: Host, deadline: Deadline, *, every_seconds: float = 0.25
+) -> tuple[bool | None, Facts]:
     """Ask `probe` until `holds(state)` is True or the time is over; the last verdict and the last facts."""
     from learner.facts import merged
 

@@ -55,7 +55,8 @@ class RunCommand(Action[RunCommandParams]):
 
     def capabilities(self, p: RunCommandParams) -> Capabilities:
         return Capabilities(
-            commands=frozenset({p.argv[0]}), paths=frozenset(a for a in p.argv[1:] if a.startswith("/")) | ({p.cwd} if p.cwd else set())
+            commands=frozenset({p.argv[0]}),
+            paths=frozenset(a for a in p.argv[1:] if a.startswith("/")) | ({p.cwd} if p.cwd else set()),
         )
 
     def run(self, p: RunCommandParams, host: Host, deadline: Deadline) -> Outcome:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from learner.actions.base import POSIX, UNKNOWN, Action, Capabilities, Check, Outcome, Probe
 from learner.actions.host import Deadline, FileStat, Host, HostError
 from learner.facts import Facts, Path, get
-from learner.strict import Strict, pattern
+from learner.strict import Matching, Strict
 
-AbsolutePath = pattern(r"[/~A-Za-z][^\x00\n]*", "A path on the host")
-Mode = pattern(r"[0-7]{3,4}", 'Octal permissions as a quoted string, such as "0755"')
-Owner = pattern(r"[A-Za-z0-9_.$-]+(:[A-Za-z0-9_.$-]+)?", "user or user:group")
-Group = pattern(r"[A-Za-z0-9_.$-]+", "A group's name")
+AbsolutePath = Annotated[str, Matching(r"[/~A-Za-z][^\x00\n]*", "A path on the host")]
+Mode = Annotated[str, Matching(r"[0-7]{3,4}", 'Octal permissions as a quoted string, such as "0755"')]
+Owner = Annotated[str, Matching(r"[A-Za-z0-9_.$-]+(:[A-Za-z0-9_.$-]+)?", "user or user:group")]
+Group = Annotated[str, Matching(r"[A-Za-z0-9_.$-]+", "A group's name")]
 
 SUFFIX = ".learner-backup"
 
@@ -55,7 +55,7 @@ class SetPermissionsParams(PathParams):
 
 
 class EnsureLineParams(PathParams):
-    line: pattern(r"[^\n]*")  # type: ignore[valid-type]
+    line: Annotated[str, Matching(r"[^\n]*")]
     match: str | None = None
     """A text; the first line that starts with it is replaced instead of one being added."""
 
@@ -84,7 +84,11 @@ def facts_of(path: str, found: FileStat | None) -> Facts:
     at = ("files", path)
     if found is None:
         return {(*at, "exists"): False}
-    facts: Facts = {(*at, "exists"): True, (*at, "mode"): found.mode, (*at, "modified_at"): round(found.modified_at)}
+    facts: Facts = {
+        (*at, "exists"): True,
+        (*at, "mode"): found.mode,
+        (*at, "modified_at"): round(found.modified_at),
+    }
     if found.kind == "file":
         facts[(*at, "size_bytes")] = found.size_bytes
     return facts
@@ -105,7 +109,7 @@ def backup_path(path: str, backup_dir: str | None) -> str:
 
 
 class _FileAction(Action[Any]):
-    Params = PathParams
+    Params: ClassVar[type[Strict]] = PathParams
     platforms = POSIX
 
     def reads(self, p: Any) -> tuple[Path, ...]:
@@ -153,7 +157,11 @@ class RemoveFile(_FileAction):
         if p.only_if == "stale_pid":
             text = host.read_file(p.path, 64).decode("utf-8", "replace").strip()
             if text.isdigit() and host.run(["ps", "-p", text, "-o", "pid="], timeout_seconds=5.0).success:
-                return Outcome.failed(f"{p.path}: process {text} is alive", data={"pid": int(text)}, facts=facts_of(p.path, found))
+                return Outcome.failed(
+                    f"{p.path}: process {text} is alive",
+                    data={"pid": int(text)},
+                    facts=facts_of(p.path, found),
+                )
         done = _command(host, deadline, "rm", "-f", "--", p.path)
         return Outcome(done.success, done.stdout, done.stderr, done.exit_code, {"removed": done.success}).seen(
             FileProbe(p.path).read(host, 5.0)
@@ -169,7 +177,11 @@ class WriteFile(_FileAction):
 
     def effects(self, p: WriteFileParams, facts: Mapping[str, Any]) -> Facts | None:
         at = ("files", p.path)
-        return {(*at, "exists"): True, (*at, "size_bytes"): len(p.content.encode()), (*at, "modified_at"): UNKNOWN}
+        return {
+            (*at, "exists"): True,
+            (*at, "size_bytes"): len(p.content.encode()),
+            (*at, "modified_at"): UNKNOWN,
+        }
 
     def capabilities(self, p: WriteFileParams) -> Capabilities:
         return Capabilities(paths=frozenset({p.path}), privileges=frozenset({"write files"}))
@@ -329,6 +341,7 @@ class FileAbsent(_FileCheck):
 
 
 ACTIONS = (
-    CreateDirectory(), RemoveFile(), WriteFile(), CopyFile(), BackupFile(), RestoreFile(), SetPermissions(), EnsureLine(),
+    CreateDirectory(), RemoveFile(), WriteFile(), CopyFile(), BackupFile(), RestoreFile(), SetPermissions(),
+    EnsureLine(),
 )  # fmt: skip
 CHECKS = (FileExists(), FileAbsent())

@@ -36,7 +36,11 @@ class Wait(Action[WaitParams]):
     def run(self, p: WaitParams, host: Host, deadline: Deadline) -> Outcome:
         whole = p.seconds <= deadline.remaining()
         deadline.pause(p.seconds)
-        return Outcome(True) if whole else Outcome.failed(f"{p.seconds:g} s do not fit into the step's timeout", timed_out=True)
+        return (
+            Outcome(True)
+            if whole
+            else Outcome.failed(f"{p.seconds:g} s do not fit into the step's timeout", timed_out=True)
+        )
 
 
 class Assert(Action[AssertParams]):

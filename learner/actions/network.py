@@ -12,10 +12,10 @@ from pydantic import Field
 from learner.actions.base import POSIX, UNKNOWN, Action, Capabilities, Check, Outcome, Probe, until
 from learner.actions.host import Deadline, Host, HostError
 from learner.facts import Facts, Path, get
-from learner.strict import Int, Strict, Text, pattern
+from learner.strict import Int, Matching, Strict, Text
 
 Port = Annotated[Int, Field(ge=1, le=65535)]
-Url = pattern(r"https?://[^\s]+", "An http or https address")
+Url = Annotated[str, Matching(r"https?://[^\s]+", "An http or https address")]
 HttpStatus = Annotated[Int, Field(ge=100, le=599)]
 LOOPBACK = "127.0.0.1"
 
@@ -154,7 +154,9 @@ class WaitForPort(CheckPort):
         verdict, facts = until(PortProbe(p.host, p.port), lambda state: _listening(path, state), host, deadline)
         if verdict:
             return Outcome(True, data={"open": True}, facts=facts)
-        return Outcome.failed(f"port {p.port} on {p.host} is not open", data={"open": False}, facts=facts, timed_out=True)
+        return Outcome.failed(
+            f"port {p.port} on {p.host} is not open", data={"open": False}, facts=facts, timed_out=True
+        )
 
 
 class CheckHttp(Action[HttpParams]):
@@ -173,7 +175,9 @@ class CheckHttp(Action[HttpParams]):
 
     def run(self, p: HttpParams, host: Host, deadline: Deadline) -> Outcome:
         facts = EndpointProbe(p.url, p.contains).read(host, deadline.remaining())
-        return self._outcome(p, _answers(p.url, p.expect_status, {"endpoints": {p.url: facts["endpoints", p.url]}}), facts)
+        return self._outcome(
+            p, _answers(p.url, p.expect_status, {"endpoints": {p.url: facts["endpoints", p.url]}}), facts
+        )
 
     def _outcome(self, p: HttpParams, verdict: bool | None, facts: Facts, *, timed_out: bool = False) -> Outcome:
         value = facts["endpoints", p.url]

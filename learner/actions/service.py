@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from learner.actions.base import UNKNOWN, Action, Capabilities, Check, Outcome, Probe, until
 from learner.actions.host import Completed, Deadline, Host, HostError
 from learner.facts import Facts, Path, get
-from learner.strict import Strict, pattern
+from learner.strict import Matching, Strict
 
-ServiceName = pattern(r"[A-Za-z0-9@._:\\-]+", "A service's name, such as nginx or postgresql@15-main")
+ServiceName = Annotated[str, Matching(r"[A-Za-z0-9@._:\\-]+", "A service's name, such as nginx or postgresql@15-main")]
 
 # A service that comes or goes takes its ports, endpoints and processes with it; which ones is not known here.
 _FOLLOWS: Facts = {("ports",): UNKNOWN, ("endpoints",): UNKNOWN, ("processes",): UNKNOWN}
@@ -153,7 +153,12 @@ class WaitForService(Action[WaitForServiceParams]):
         status = facts["services", p.name]
         if verdict:
             return Outcome(True, stdout=status, data={"status": status}, facts=facts)
-        return Outcome.failed(f"service {p.name} is {status}, not {p.status}", data={"status": status}, facts=facts, timed_out=True)
+        return Outcome.failed(
+            f"service {p.name} is {status}, not {p.status}",
+            data={"status": status},
+            facts=facts,
+            timed_out=True,
+        )
 
 
 class _ServiceCheck(Check[ServiceParams]):
@@ -184,5 +189,12 @@ class ServiceStopped(_ServiceCheck):
     wanted = "stopped"
 
 
-ACTIONS = (CheckServiceStatus(), StartService(), StopService(), RestartService(), ReloadService(), WaitForService())
+ACTIONS = (
+    CheckServiceStatus(),
+    StartService(),
+    StopService(),
+    RestartService(),
+    ReloadService(),
+    WaitForService(),
+)
 CHECKS = (ServiceRunning(), ServiceStopped())

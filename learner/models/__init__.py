@@ -13,6 +13,7 @@ from learner.models.execution import (
     StepExecution,
 )
 from learner.models.incident import Incident
+from learner.models.memory import Memory, Remembered, Word
 from learner.models.records import (
     CapabilityDiff,
     Closing,
@@ -34,7 +35,7 @@ from learner.models.runbook import Goto, Parameter, Retry, Runbook, RunbookMetad
 
 __all__ = [
     "CapabilityDiff", "CheckResult", "Closing", "Decision", "ExecutionResult", "ExecutionStatus", "Executor",
-    "FailureCluster", "FailureType", "Finding", "Goto", "HostFacts", "Incident", "Level", "Operation", "Parameter", "Plan",
-    "Proposal", "Replay", "ReplayedRun", "Retry", "Runbook", "RunbookEdit", "RunbookMetadata", "SkippedFile",
-    "StateCapture", "Step", "StepExecution", "Usage", "Verdict", "Verification",
+    "FailureCluster", "FailureType", "Finding", "Goto", "HostFacts", "Incident", "Level", "Memory", "Operation", "Parameter",
+    "Plan", "Proposal", "Remembered", "Replay", "ReplayedRun", "Retry", "Runbook", "RunbookEdit", "RunbookMetadata", "SkippedFile",
+    "StateCapture", "Step", "StepExecution", "Usage", "Verdict", "Verification", "Word",
 ]  # fmt: skip

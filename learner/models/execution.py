@@ -11,10 +11,10 @@ from pydantic import Field, model_validator
 from learner.facts import diff
 from learner.models.incident import Slug
 from learner.models.runbook import Platform, RunbookId, Version
-from learner.strict import Count, Int, Json, Lenient, Share, Text, UtcInstant, pattern
+from learner.strict import Count, Int, Json, Lenient, Matching, Share, Text, UtcInstant
 
-ExecutionId = pattern(r"exec-[0-9]{8}-[0-9A-Za-z]{4,40}", "Such as exec-20261122-01JD8Z6Q7R")
-BlobId = pattern(r"[0-9a-f]{40,64}", "A Git object id")
+ExecutionId = Annotated[str, Matching(r"exec-[0-9]{8}-[0-9A-Za-z]{4,40}", "Such as exec-20261122-01JD8Z6Q7R")]
+BlobId = Annotated[str, Matching(r"[0-9a-f]{40,64}", "A Git object id")]
 Duration = Annotated[float, Field(ge=0)]
 Changes = dict[str, dict[str, Json]]
 
@@ -203,6 +203,8 @@ class ExecutionResult(Lenient):
         return self.success and self.verification_passed is True
 
     def citations(self) -> frozenset[str]:
-        """What evidence can be cited from it: itself, its steps (`exec-…#3`) and its checks (`exec-…#check:running`)."""
+        """What can be cited from it: itself, its steps (`exec-…#3`) and its checks (`exec-…#check:running`)."""
         steps = {f"{self.execution_id}#{step.step_number}" for step in self.executed_steps}
-        return frozenset({self.execution_id} | steps | {f"{self.execution_id}#check:{check.id}" for check in self.checks})
+        return frozenset(
+            {self.execution_id} | steps | {f"{self.execution_id}#check:{check.id}" for check in self.checks}
+        )

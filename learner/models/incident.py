@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from learner.models.runbook import Severity
-from learner.strict import Json, Lenient, Text, UtcInstant, pattern
+from typing import Annotated
 
-Slug = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "Letters, digits, dot, dash, underscore")
+from learner.models.runbook import Severity
+from learner.strict import Json, Lenient, Matching, Text, UtcInstant
+
+Slug = Annotated[str, Matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "Letters, digits, dot, dash, underscore")]
 
 
 class Incident(Lenient):

@@ -8,12 +8,25 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from learner.models.execution import ExecutionId, FailureType
-from learner.models.runbook import Parameter, ParameterName, RunbookId, RunbookRef, Severity, StepId, Timeout, Version
-from learner.strict import Count, Int, Json, Share, Strict, Text, UtcInstant, pattern
-
-Citation = pattern(
-    r"exec-[0-9]{8}-[0-9A-Za-z]{4,40}(#([1-9][0-9]*|check:[a-z][a-z0-9_]*))?", "exec-…, exec-…#<step number> or exec-…#check:<id>"
+from learner.models.runbook import (
+    Parameter,
+    ParameterName,
+    RunbookId,
+    RunbookRef,
+    Severity,
+    StepId,
+    Timeout,
+    Version,
 )
+from learner.strict import Count, Int, Json, Matching, Share, Strict, Text, UtcInstant
+
+Citation = Annotated[
+    str,
+    Matching(
+        r"exec-[0-9]{8}-[0-9A-Za-z]{4,40}(#([1-9][0-9]*|check:[a-z][a-z0-9_]*))?",
+        "exec-…, exec-…#<step number> or exec-…#check:<id>",
+    ),
+]
 Because = Annotated[tuple[Citation, ...], Field(min_length=1)]
 
 

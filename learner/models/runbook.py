@@ -6,21 +6,31 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, Field, GetJsonSchemaHandler, ValidationError, create_model, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from learner.actions import catalogue
 from learner.errors import LearnerError
-from learner.strict import Int, Json, Seconds, Strict, Text, UtcInstant, pattern
+from learner.strict import Int, Json, Matching, Seconds, Strict, Text, UtcInstant
 from learner.template import check, check_expression
 
 Platform = Literal["linux", "windows", "darwin"]
 Severity = Literal["low", "medium", "high", "critical"]
-RunbookId = pattern(r"RB(-[A-Z0-9]+)+-[0-9]{3}", "Such as RB-LIN-SERVICE-001")
-RunbookRef = pattern(r"RB(-[A-Z0-9]+)+-[0-9]{3}-v[1-9][0-9]*", "A runbook version, such as RB-LIN-SERVICE-001-v2")
-StepId = pattern(r"[a-z][a-z0-9_]*", "Names the step; used in expressions as steps.<id>")
-ParameterName = pattern(r"[a-z][a-z0-9_]*")
+RunbookId = Annotated[str, Matching(r"RB(-[A-Z0-9]+)+-[0-9]{3}", "Such as RB-LIN-SERVICE-001")]
+RunbookRef = Annotated[
+    str, Matching(r"RB(-[A-Z0-9]+)+-[0-9]{3}-v[1-9][0-9]*", "A runbook version, such as RB-LIN-SERVICE-001-v2")
+]
+StepId = Annotated[str, Matching(r"[a-z][a-z0-9_]*", "Names the step; used in expressions as steps.<id>")]
+ParameterName = Annotated[str, Matching(r"[a-z][a-z0-9_]*")]
 Version = Annotated[Int, Field(ge=1)]
 Attempts = Annotated[Int, Field(ge=1, le=100)]
 Timeout = Annotated[float, Field(gt=0, le=86_400)]
@@ -109,29 +119,40 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
     return dict(walk(schema))
 
 
-Expression = pattern(r"\s*\{\{[^{}]+\}\}\s*", "An expression that gives the value: {{ … }}")
+Expression = Annotated[str, Matching(r"\s*\{\{[^{}]+\}\}\s*", "An expression that gives the value: {{ … }}")]
+TextWithExpression = Annotated[str, Matching(r"[\s\S]*\{\{[^{}]+\}\}[\s\S]*", "A text with expressions: {{ … }}")]
 
 
 @lru_cache(maxsize=256)
 def templated(params: type[Strict]) -> type[BaseModel]:
-    """A model of `params` in which every value, also a list's items, may be `{{ expression }}` instead."""
+    """A model of `params` in which every value, also a list's items, may be `{{ expression }}` instead.
+
+    A text may also hold expressions among other words, whatever pattern its final value must match.
+    """
     fields: dict[str, Any] = {}
     for name, info in params.model_fields.items():
-        constrained: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-        value = _item_templated(constrained)
-        fields[name] = (value if value is str else value | Expression, ... if info.is_required() else info.default)
+        constrained = _annotated(info.annotation, *info.metadata)
+        fields[name] = (_or_template(constrained), ... if info.is_required() else info.default)
     return create_model(f"Templated{params.__name__}", __base__=Strict, __doc__=params.__doc__, **fields)
 
 
-def _item_templated(annotation: Any) -> Any:
-    """`tuple[X, …]` with items `X | Expression`; anything else as it is."""
+def _or_template(annotation: Any) -> Any:
+    inner, metadata = annotation, ()
     if get_origin(annotation) is Annotated:
-        inner, *metadata = get_args(annotation)
-        changed = _item_templated(inner)
-        return annotation if changed is inner else Annotated[(changed, *metadata)]
-    if get_origin(annotation) is tuple and len(get_args(annotation)) == 2:
-        return tuple[get_args(annotation)[0] | Expression, ...]
-    return annotation
+        inner, *rest = get_args(annotation)
+        metadata = tuple(rest)
+    if get_origin(inner) is tuple:
+        return _annotated(tuple.__class_getitem__((_or_template(get_args(inner)[0]), ...)), *metadata) | Expression
+    if annotation is str or get_origin(inner) is dict:
+        return annotation
+    kinds = [get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in (get_args(inner) or (inner,))]
+    return annotation | (TextWithExpression if str in kinds else Expression)
+
+
+def _annotated(annotation: Any, *metadata: Any) -> Any:
+    """`Annotated[annotation, *metadata]`, made at run time."""
+    special: Any = Annotated
+    return special[(annotation, *metadata)] if metadata else annotation
 
 
 def _check_params(params: type[Strict], value: dict[str, Json]) -> None:
@@ -141,7 +162,7 @@ def _check_params(params: type[Strict], value: dict[str, Json]) -> None:
     try:
         templated(params).model_validate_json(json.dumps(value))
     except ValidationError as e:
-        said = {}
+        said: dict[str, str] = {}
         for error in e.errors():
             where = "params." + str(error["loc"][0]) if error["loc"] else "params"
             said.setdefault(where, error["msg"].removeprefix("Value error, "))
@@ -321,7 +342,11 @@ def problems(runbook: Runbook) -> Iterator[tuple[tuple[str | int, ...], str]]:
         if runbook.platform not in catalogue().checks[claim.check].platforms:
             yield ("verification", i, "check"), f"{claim.check} does not exist on {runbook.platform}"
     for name, parameter in runbook.parameters.items():
-        if not parameter.required and parameter.default is not None and (said := misfit(name, parameter, parameter.default)):
+        if (
+            not parameter.required
+            and parameter.default is not None
+            and (said := misfit(name, parameter, parameter.default))
+        ):
             yield ("parameters", name, "default"), said
     yield from _unknown_names(runbook)
 
@@ -361,7 +386,9 @@ def _unknown_names(runbook: Runbook) -> Iterator[tuple[tuple[str | int, ...], st
     def unknown(paths: frozenset[tuple[str, ...]]) -> str | None:
         for path in sorted(paths):
             if path[0] not in known:
-                return f"{path[0]} is no parameter and none of state, incident, host, steps{_near(path[0], sorted(known))}"
+                return (
+                    f"{path[0]} is no parameter and none of state, incident, host, steps{_near(path[0], sorted(known))}"
+                )
             if path[0] == "steps" and len(path) > 1 and path[1] not in steps:
                 return f"there is no step {path[1]}{_near(path[1], sorted(steps))}"
         return None
@@ -380,7 +407,11 @@ def _unknown_names(runbook: Runbook) -> Iterator[tuple[tuple[str | int, ...], st
     for i, expression in enumerate(runbook.preconditions):
         if said := unknown(expression_references(expression)):
             yield ("preconditions", i), said
-    for part, items in (("steps", runbook.steps), ("rollback", runbook.rollback), ("finally", runbook.finally_)):
+    for part, items in (
+        ("steps", runbook.steps),
+        ("rollback", runbook.rollback),
+        ("finally", runbook.finally_),
+    ):
         for i, step in enumerate(items):
             yield from walk(step.params, (part, i, "params"))
             if step.when and (said := unknown(expression_references(step.when))):
@@ -389,5 +420,3 @@ def _unknown_names(runbook: Runbook) -> Iterator[tuple[tuple[str | int, ...], st
                 yield (part, i, "retry", "until"), said
     for i, claim in enumerate(runbook.verification):
         yield from walk(claim.params, ("verification", i, "params"))
-
-

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -101,7 +101,8 @@ class Git:
             raise GitError("git is not installed", "install git 2.38 or newer") from e
         except subprocess.TimeoutExpired as e:
             raise GitError(
-                f"git {args[0]} did not finish within {self.timeout_seconds:g} s", "check the network and the remote"
+                f"git {args[0]} did not finish within {self.timeout_seconds:g} s",
+                "check the network and the remote",
             ) from e
         if ok is not None and done.returncode not in ok:
             raise _error(args, done.returncode, done.stderr)
@@ -146,10 +147,8 @@ class Git:
 
 def _close(pipe: IO[bytes] | None) -> None:
     if pipe is not None:
-        try:
+        with suppress(BrokenPipeError):
             pipe.close()
-        except BrokenPipeError:
-            pass
 
 
 def without_credentials(text: str) -> str:
@@ -160,7 +159,10 @@ def without_credentials(text: str) -> str:
 def _error(args: Sequence[str], status: int, stderr: bytes) -> GitError:
     words = without_credentials(stderr.decode("utf-8", "replace").strip())
     lines = [line for line in words.splitlines() if line.strip()]
-    said = next((x for x in lines if x.startswith(("fatal:", "error:", "!", " !"))), lines[-1] if lines else f"exit status {status}")
+    said = next(
+        (x for x in lines if x.startswith(("fatal:", "error:", "!", " !"))),
+        lines[-1] if lines else f"exit status {status}",
+    )
     return GitError(f"git {args[0]}: {said}", _hint(words), stderr=words, exit_status=status)
 
 
