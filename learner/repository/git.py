@@ -105,7 +105,7 @@ class Git:
                 "check the network and the remote",
             ) from e
         if ok is not None and done.returncode not in ok:
-            raise _error(args, done.returncode, done.stderr)
+            raise failure(args, done.returncode, done.stderr)
         return done
 
     @contextmanager
@@ -156,7 +156,8 @@ def without_credentials(text: str) -> str:
     return _CREDENTIAL_IN_URL.sub("", text)
 
 
-def _error(args: Sequence[str], status: int, stderr: bytes) -> GitError:
+def failure(args: Sequence[str], status: int, stderr: bytes) -> GitError:
+    """What `git ARGS` said when it failed, as one line with a hint; credentials are taken out."""
     words = without_credentials(stderr.decode("utf-8", "replace").strip())
     lines = [line for line in words.splitlines() if line.strip()]
     said = next(
