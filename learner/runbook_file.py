@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from learner.errors import LearnerError
 from learner.models.runbook import Runbook, problems
+from learner.repository.objects import blob_id
 from learner.yaml_tree import Problem, Tree, YamlError, load
 
 
@@ -40,14 +40,6 @@ class RunbookFile:
     def blob(self) -> str:
         """The Git blob id of the bytes (SHA-1)."""
         return blob_id(self.text)
-
-
-def blob_id(text: bytes) -> str:
-    """What `git hash-object` says of `text`.
-
-    Source: Pro Git, "Git Objects": SHA-1 of `blob <size>\\0<content>`.
-    """
-    return hashlib.sha1(b"blob %d\0" % len(text) + text, usedforsecurity=False).hexdigest()
 
 
 def parse(text: bytes, name: str = "runbook") -> RunbookFile:

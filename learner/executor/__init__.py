@@ -1,0 +1,1 @@
+"""Running an approved runbook on a host, and recording truthfully what happened."""

@@ -1,0 +1,193 @@
+"""Child processes that end when they should: whole groups, bounded output, bounded time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from learner.actions.host import Completed
+
+HEAD_BYTES = 48 << 10
+TAIL_BYTES = 16 << 10
+GRACE_SECONDS = 2.0
+"""Between asking a group to end and ending it; also how long a finished command's children may hold its output."""
+_WINDOWS = sys.platform == "win32"
+
+
+@dataclass
+class Output:
+    """The head and the tail of a stream, and how much between them was dropped."""
+
+    head: bytearray = field(default_factory=bytearray)
+    tail: bytearray = field(default_factory=bytearray)
+    dropped: int = 0
+
+    def add(self, chunk: bytes) -> None:
+        room = HEAD_BYTES - len(self.head)
+        if room > 0:
+            self.head += chunk[:room]
+            chunk = chunk[room:]
+        self.tail += chunk
+        if (over := len(self.tail) - TAIL_BYTES) > 0:
+            del self.tail[:over]
+            self.dropped += over
+
+    def text(self) -> str:
+        """What was kept, with a line that tells what was not. Bytes that are no UTF-8 stand as `\\xNN`."""
+        middle = f"\n… {self.dropped} bytes left out …\n".encode() if self.dropped else b""
+        return (
+            (bytes(self.head) + middle + bytes(self.tail)).decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+        )
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout_seconds: float,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    stdin: str | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Completed:
+    """The command's exit code and output; its whole process group is gone when this returns.
+
+    A program that does not exist gives 127, one that may not be run 126 (POSIX sh, "Exit Status for Commands").
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **env} if env else None,
+            cwd=cwd,
+            start_new_session=not _WINDOWS,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+    except FileNotFoundError as e:
+        if cwd is not None and not os.path.isdir(cwd):
+            return Completed(126, stderr=f"{cwd}: no such directory")
+        return Completed(127, stderr=f"{argv[0]}: command not found" if e.filename in (argv[0], None) else str(e))
+    except (PermissionError, OSError) as e:
+        return Completed(126, stderr=f"{argv[0]}: {e.strerror}")
+    out, err = Output(), Output()
+    try:
+        timed_out = (_pump_windows if _WINDOWS else _pump)(process, out, err, stdin, timeout_seconds, cancelled)
+    finally:
+        _end_group(process)
+    code = process.returncode
+    return Completed(
+        code if code >= 0 else 128 - code, out.text(), err.text(), timed_out, dropped_bytes=out.dropped + err.dropped
+    )
+
+
+def _pump(
+    process: subprocess.Popen[bytes],
+    out: Output,
+    err: Output,
+    stdin: str | None,
+    timeout_seconds: float,
+    cancelled: Callable[[], bool],
+) -> bool:
+    """Move bytes until the command has ended and its output is read; whether the time ran out."""
+    assert process.stdout
+    assert process.stderr
+    pending = memoryview((stdin or "").encode())
+    ends_at = time.monotonic() + timeout_seconds
+    with selectors.DefaultSelector() as selector:
+        for pipe, sink in ((process.stdout, out), (process.stderr, err)):
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_READ, sink)
+        if process.stdin:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+        exited_at: float | None = None
+        while selector.get_map():
+            now = time.monotonic()
+            if exited_at is None and process.poll() is not None:
+                exited_at = now
+            # A child left behind may hold the pipes open for ever; what it says later is not this command's.
+            if exited_at is not None and now - exited_at > GRACE_SECONDS:
+                return False
+            if exited_at is None and (now >= ends_at or cancelled()):
+                return now >= ends_at
+            for key, _events in selector.select(min(0.1, max(0.0, ends_at - now)) if exited_at is None else 0.05):
+                if key.data is None:
+                    try:
+                        pending = pending[os.write(key.fd, pending[:65536]) :]
+                    except BlockingIOError:
+                        continue
+                    except BrokenPipeError:
+                        pending = pending[:0]
+                    if not pending and process.stdin:
+                        selector.unregister(process.stdin)
+                        process.stdin.close()
+                    continue
+                chunk = os.read(key.fd, 65536)
+                if chunk:
+                    key.data.add(chunk)
+                else:
+                    selector.unregister(key.fileobj)
+    while process.poll() is None:
+        if time.monotonic() >= ends_at:
+            return True
+        if cancelled():
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(min(0.1, max(0.001, ends_at - time.monotonic())))
+    return False
+
+
+def _pump_windows(
+    process: subprocess.Popen[bytes],
+    out: Output,
+    err: Output,
+    stdin: str | None,
+    timeout_seconds: float,
+    cancelled: Callable[[], bool],
+) -> bool:
+    """As `_pump`; pipes can't be selected on Windows, so `communicate` reads them, in slices to see a cancellation."""
+    ends_at = time.monotonic() + timeout_seconds
+    given = stdin.encode() if stdin is not None else None
+    while True:
+        try:
+            stdout, stderr = process.communicate(given, timeout=min(0.5, max(0.01, ends_at - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            given = None
+            if time.monotonic() >= ends_at or cancelled():
+                return time.monotonic() >= ends_at
+            continue
+        out.add(stdout)
+        err.add(stderr)
+        return False
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End everything the command started: ask first, then don't ask."""
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+            process.wait()
+        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    if _WINDOWS:
+        subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

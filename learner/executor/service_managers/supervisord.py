@@ -1,0 +1,65 @@
+"""supervisord, by way of `supervisorctl`; unprivileged ones with a socket of their own too."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from learner.actions.host import Completed, Host, ServiceStatus
+
+# Source: Supervisor's manual, "Subprocesses", process states.
+_STATES: dict[str, ServiceStatus] = {
+    "RUNNING": "running",
+    "STARTING": "stopped",
+    "BACKOFF": "failed",
+    "STOPPING": "running",
+    "STOPPED": "stopped",
+    "EXITED": "failed",
+    "FATAL": "failed",
+}
+
+
+@dataclass(frozen=True)
+class Supervisord:
+    """`config`: the supervisord.conf whose `[supervisorctl]` says where to connect; None for the usual place."""
+
+    host: Host
+    config: str | None = None
+    kind: str = "supervisord"
+
+    def status(self, name: str) -> ServiceStatus:
+        done = self._control("status", name, timeout_seconds=10.0)
+        words = done.stdout.split()
+        return _STATES.get(words[1], "unknown") if len(words) > 1 and words[0] == name else "unknown"
+
+    def start(self, name: str, timeout_seconds: float) -> Completed:
+        return self._order("start", name, timeout_seconds, unless="already started")
+
+    def stop(self, name: str, timeout_seconds: float) -> Completed:
+        return self._order("stop", name, timeout_seconds, unless="not running")
+
+    def restart(self, name: str, timeout_seconds: float) -> Completed:
+        ends_at = time.monotonic() + timeout_seconds
+        stopped = self.stop(name, timeout_seconds)
+        return stopped if not stopped.success else self.start(name, max(0.1, ends_at - time.monotonic()))
+
+    def reload(self, name: str, timeout_seconds: float) -> Completed:
+        return self._order("signal", "HUP", timeout_seconds, name)
+
+    def _order(self, verb: str, first: str, timeout_seconds: float, *rest: str, unless: str | None = None) -> Completed:
+        done = self._control(verb, first, *rest, timeout_seconds=timeout_seconds)
+        said = f"{done.stdout}\n{done.stderr}"
+        if unless and unless in said:
+            return replace(done, exit_code=0, timed_out=False)
+        if done.success and "ERROR" not in said:
+            return done
+        # supervisorctl says "spawn error" and no more; why stands at the end of the process's own log.
+        name = rest[0] if rest else first
+        log = self._control("tail", "-2000", name, "stderr", timeout_seconds=5.0)
+        last = "\n".join(log.stdout.strip().splitlines()[-15:]) if log.success and "ERROR" not in log.stdout else ""
+        parts = [done.stdout.strip(), done.stderr.strip(), last]
+        return replace(done, exit_code=done.exit_code or 1, stdout="", stderr="\n".join(part for part in parts if part))
+
+    def _control(self, *words: str, timeout_seconds: float) -> Completed:
+        where = ["-c", self.config] if self.config else []
+        return self.host.run(["supervisorctl", *where, *words], timeout_seconds=timeout_seconds)

@@ -1,0 +1,1 @@
+"""The forge: where proposals are published, decided and remembered. The only room that imports PyGithub."""

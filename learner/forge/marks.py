@@ -1,0 +1,56 @@
+"""The machine's part of a pull request: one hidden line at the head of its body, and the labels."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from learner.models.records import Proposal
+
+PREFIX = "learner/"
+LABELS = ("learner", "runbook-improvement")
+REVIVE = "learner:revive"
+REJECTED = "rejected:"
+_HIDDEN = re.compile(r"\A<!-- learner:proposal (?P<json>\{.*\}) -->\s*$", re.MULTILINE)
+
+
+def hidden(proposal: Proposal) -> str:
+    """The hidden line: everything a page or a later run wants to know without reading prose."""
+    held = {
+        "runbook_id": proposal.runbook_id,
+        "from_version": proposal.from_version,
+        "version": proposal.from_version + 1,
+        "signature": proposal.cluster.signature,
+        "fingerprint": proposal.fingerprint,
+        "failure_type": proposal.verdict.failure_type,
+        "priority": proposal.priority,
+        "executions": list(proposal.cluster.evidence),
+        "findings": [finding.model_dump(mode="json") for finding in proposal.findings],
+        "capabilities": proposal.capabilities.model_dump(mode="json"),
+        "replay": proposal.replay.model_dump(mode="json"),
+        "proposer": proposal.proposer,
+        "usage": proposal.usage.model_dump(mode="json"),
+    }
+    text = json.dumps(held, ensure_ascii=True, separators=(",", ":"))
+    # Inside a comment nothing may look like its end, nor like a mention, an issue or a tag.
+    for mark in ("--", "@", "#", "<", ">"):
+        text = text.replace(mark, "".join(f"\\u{ord(letter):04x}" for letter in mark))
+    return f"<!-- learner:proposal {text} -->"
+
+
+def revealed(body: str) -> dict[str, Any] | None:
+    """What the hidden line says; None when there is none or it is broken."""
+    match = _HIDDEN.match(body.replace("\r\n", "\n"))
+    if not match:
+        return None
+    try:
+        held = json.loads(match["json"])
+    except ValueError:
+        return None
+    return held if isinstance(held, dict) else None
+
+
+def labels(proposal: Proposal) -> tuple[str, ...]:
+    """The labels of a proposal's pull request."""
+    return (*LABELS, f"priority:{proposal.priority}", f"failure:{proposal.verdict.failure_type.value}")
