@@ -84,7 +84,8 @@ class Git:
         ok: Sequence[int] | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """The finished process, whatever its exit status unless `ok` names the accepted ones."""
-        argv = ["git", *(f"-c{key}={value}" for key, value in (config or {}).items()), *args]
+        settings = [word for key, value in (config or {}).items() for word in ("-c", f"{key}={value}")]
+        argv = ["git", *settings, *args]
         try:
             done = subprocess.run(
                 argv,
