@@ -1,0 +1,5 @@
+"""`python -m learner`."""
+
+from learner.cli import main
+
+main()

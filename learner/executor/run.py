@@ -1,0 +1,150 @@
+"""One run of one runbook on one host, from the first look to the result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from learner.actions.host import Host
+from learner.executor.capture import capture, probes_for
+from learner.executor.performer import DryPerformer, LivePerformer, utc_now
+from learner.facts import Path, diff
+from learner.flow import Run, parameters
+from learner.flow import run as interpret
+from learner.mentions import facts_in
+from learner.models.execution import ExecutionResult, Executor, HostFacts, StateCapture
+from learner.models.incident import Incident
+from learner.runbook_file import RunbookFile
+
+MASK = "***"
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_execution_id(now: datetime, randomness: Callable[[int], bytes] = os.urandom) -> str:
+    """`exec-YYYYMMDD-<ULID>`: sorts by time, and two hosts never make the same.
+
+    Source: the ULID specification: 48 bits of milliseconds, 80 random bits, Crockford's base 32.
+    """
+    number = int(now.timestamp() * 1000) << 80 | int.from_bytes(randomness(10), "big")
+    letters = "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+    return f"exec-{now:%Y%m%d}-{letters}"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be run, where and for what."""
+
+    file: RunbookFile
+    incident: Incident
+    host: Host
+    host_facts: HostFacts
+    executor: Executor
+    execution_id: str
+    given: Mapping[str, Any]
+    """Parameter values from the incident and the command line."""
+    capture_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The result, and the secret values that must not be written down with it."""
+
+    result: ExecutionResult
+    secrets: tuple[str, ...]
+    run: Run
+
+
+def run(
+    order: Order,
+    *,
+    dry: bool = False,
+    cancelled: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda _line: None,
+    now: Callable[[], datetime] = utc_now,
+) -> Ran:
+    """Run it, and say truthfully what happened.
+
+    Raises: `LearnerError` when a parameter is missing or does not fit; nothing has run then.
+    """
+    runbook = order.file.runbook
+    values = parameters(runbook, order.given)
+    secrets = tuple(str(values[n]) for n, p in runbook.parameters.items() if p.secret and values[n] not in (None, ""))
+    incident = order.incident.model_dump(mode="json", exclude={"parameters"})
+    host = {"name": order.host.name, "platform": order.host.platform, **order.host_facts.model_dump(mode="json")}
+    scope = {**values, "incident": incident, "host": host}
+    probes = probes_for(runbook, scope)
+    tell(f"looking at {order.host.name}: {len(probes)} probes")
+    before = capture(order.host, probes, at=now(), seconds=order.capture_seconds)
+    performer_type = DryPerformer if dry else LivePerformer
+    performer = performer_type(order.host, probes, cancel=cancelled, tell=tell, began=now())
+    done = interpret(runbook, values, before.facts(), performer, incident=incident, host=host)
+    named = _named_by_errors(done, runbook_services(before))
+    tell("looking again")
+    after = capture(order.host, probes_for(runbook, scope, named), at=performer.now(), seconds=order.capture_seconds)
+    masked = {n: MASK if runbook.parameters[n].secret else value for n, value in values.items() if value is not None}
+    return Ran(_result(order, done, before, after, masked), secrets, done)
+
+
+def runbook_services(state: StateCapture) -> tuple[str, ...]:
+    """The services a state names."""
+    return tuple(state.services)
+
+
+def _named_by_errors(done: Run, services: tuple[str, ...]) -> tuple[Path, ...]:
+    """Facts that errors name: worth a look afterwards, since they tell why."""
+    words = "\n".join(step.error for step in done.steps if not step.success)
+    return tuple(sorted(facts_in(words, services=services))) if words else ()
+
+
+def _result(
+    order: Order, done: Run, before: StateCapture, after: StateCapture, masked: dict[str, Any]
+) -> ExecutionResult:
+    runbook, incident = order.file.runbook, order.incident
+    method, confidence = _verified_how(order, done)
+    return ExecutionResult(
+        execution_id=order.execution_id,
+        runbook_id=runbook.id,
+        runbook_version=runbook.version,
+        runbook_blob=order.file.blob,
+        incident_id=incident.incident_id,
+        incident_type=incident.incident_type,
+        incident_started_at=incident.started_at,
+        client_id=incident.client_id,
+        hostname=order.host.name,
+        platform=runbook.platform,
+        host=order.host_facts,
+        parameters=masked,
+        started_at=done.started_at,
+        completed_at=done.completed_at,
+        status=done.status,
+        success=done.status.value == "success",
+        verification_passed=done.verification_passed,
+        verification_method=method,
+        confidence=confidence,
+        state_before=before,
+        state_after=after,
+        state_diff=diff(before.facts(), after.facts()),
+        executed_steps=done.steps,
+        checks=done.checks,
+        error_message=done.error_message,
+        error_step=done.error_step,
+        retry_count=done.retry_count,
+        manual_intervention_needed=done.manual,
+        evidence_bundle_id=f"ev-{order.execution_id}",
+        notes=done.reason,
+        executor=order.executor,
+    )
+
+
+def _verified_how(order: Order, done: Run) -> tuple[str | None, float | None]:
+    """How it was verified, and how sure that makes: a claim that had to stay true says more than one look."""
+    judged = [check for check in done.checks if check.passed is not None]
+    if not judged:
+        return None, None
+    lasting = any(claim.stays_good_seconds > 0 for claim in order.file.runbook.verification)
+    names = ", ".join(check.check for check in judged)
+    share = len(judged) / len(done.checks)
+    return f"live checks: {names}", round(share * (0.99 if lasting else 0.9), 3)

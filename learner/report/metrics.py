@@ -1,0 +1,177 @@
+"""Metrics: runs and verified success of every runbook version, and what people decided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from learner.models.execution import ExecutionResult, ExecutionStatus
+from learner.models.fold import Held
+from learner.models.memory import Memory
+from learner.models.runbook import RunbookRef, Severity
+from learner.strict import Count, Share, Strict, UtcInstant
+
+Z_95 = 1.959963984540054
+
+
+class Interval(Strict):
+    """A 95% interval of a share."""
+
+    low: Share
+    high: Share
+
+
+class VersionMetrics(Strict):
+    """One runbook version's runs of approved bytes."""
+
+    ref: RunbookRef
+    runs: Count
+    verified_successes: Count
+    failures: Count
+    unverified: Count
+    skipped: Count
+    success_rate: Share | None
+    """Verified successes over verified successes and failures; None when nothing was judged."""
+    interval: Interval | None
+    mean_seconds: Annotated[float, Field(ge=0)] | None
+    last_run: UtcInstant | None
+    unapproved: Count = 0
+    """Runs of bytes that `main` never held; counted nowhere else."""
+
+
+class OpenReview(Strict):
+    """A proposal that waits for a person."""
+
+    number: Count
+    ref: RunbookRef
+    priority: Severity
+    age_hours: Annotated[float, Field(ge=0)]
+    verdict: str
+
+
+class Metrics(Strict):
+    """The report."""
+
+    at: UtcInstant
+    improvements_this_week: Count
+    generated: Count
+    approved: Count
+    rejected: Count
+    approval_rate: Share | None
+    """Merged over merged and rejected; None before the first decision."""
+    open_reviews: tuple[OpenReview, ...]
+    versions: tuple[VersionMetrics, ...]
+    unverified: tuple[RunbookRef, ...]
+    """Versions whose runs are mostly unverified: they lack a verifier."""
+
+
+@dataclass(frozen=True)
+class VersionFold:
+    """Counts by runbook version and blob: `{ref: {blob: {…}}}`. All integers, so order does not matter."""
+
+    name: str = "versions"
+    version: int = 1
+
+    def add(self, held: Held, result: ExecutionResult) -> None:
+        blobs = held.setdefault(result.runbook_ref, {})
+        counts = blobs.setdefault(
+            result.runbook_blob or "", {"runs": 0, "good": 0, "bad": 0, "open": 0, "skipped": 0, "ms": 0, "last": 0}
+        )
+        counts["runs"] += 1
+        if result.status is ExecutionStatus.SKIPPED:
+            counts["skipped"] += 1
+        elif result.verified:
+            counts["good"] += 1
+            counts["ms"] += round((result.duration_seconds or 0.0) * 1000)
+        elif result.failed:
+            counts["bad"] += 1
+        else:
+            counts["open"] += 1
+        counts["last"] = max(counts["last"], math.floor(result.completed_at.timestamp()))
+
+
+def wilson(successes: int, trials: int) -> Interval | None:
+    """The 95% Wilson score interval; None without trials.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+    """
+    if not trials:
+        return None
+    share = successes / trials
+    scale = 1 + Z_95**2 / trials
+    middle = (share + Z_95**2 / (2 * trials)) / scale
+    half = Z_95 * math.sqrt(share * (1 - share) / trials + Z_95**2 / (4 * trials**2)) / scale
+    return Interval(low=max(0.0, round(middle - half, 6)), high=min(1.0, round(middle + half, 6)))
+
+
+def versions(held: Held, approved_blobs: Mapping[str, frozenset[str]] | None = None) -> tuple[VersionMetrics, ...]:
+    """Metrics of every version, by name and number.
+
+    `approved_blobs` names, by version, the blobs that `main` held; results that say nothing of their blob count
+    as approved, since another executor may not know it.
+    """
+    return tuple(
+        _version(ref, blobs, (approved_blobs or {}).get(ref)) for ref, blobs in sorted(held.items(), key=_by_number)
+    )
+
+
+def _by_number(item: tuple[str, Any]) -> tuple[str, int]:
+    runbook, _, number = item[0].rpartition("-v")
+    return runbook, int(number)
+
+
+def _version(ref: str, blobs: Mapping[str, Mapping[str, int]], approved: frozenset[str] | None) -> VersionMetrics:
+    counted = [counts for blob, counts in blobs.items() if approved is None or blob in approved or not blob]
+    foreign = sum(counts["runs"] for blob, counts in blobs.items()) - sum(counts["runs"] for counts in counted)
+    total = {key: sum(counts[key] for counts in counted) for key in ("runs", "good", "bad", "open", "skipped", "ms")}
+    judged = total["good"] + total["bad"]
+    last = max((counts["last"] for counts in counted), default=0)
+    return VersionMetrics(
+        ref=ref,
+        runs=total["runs"],
+        verified_successes=total["good"],
+        failures=total["bad"],
+        unverified=total["open"],
+        skipped=total["skipped"],
+        success_rate=total["good"] / judged if judged else None,
+        interval=wilson(total["good"], judged),
+        mean_seconds=round(total["ms"] / 1000 / total["good"], 3) if total["good"] else None,
+        last_run=datetime.fromtimestamp(last).astimezone() if last else None,
+        unapproved=foreign,
+    )
+
+
+def metrics(
+    held: Held, memory: Memory, now: datetime, approved_blobs: Mapping[str, frozenset[str]] | None = None
+) -> Metrics:
+    """The report as of `now`."""
+    counted = versions(held, approved_blobs)
+    merged = [pull for pull in memory.pulls if pull.state == "merged"]
+    rejected = [pull for pull in memory.pulls if pull.state == "closed" and "rejected:moot" not in pull.labels]
+    decided = len(merged) + len(rejected)
+    week = now - timedelta(days=7)
+    return Metrics(
+        at=now,
+        improvements_this_week=sum(1 for pull in merged if pull.decided_at and pull.decided_at >= week),
+        generated=len(memory.pulls),
+        approved=len(merged),
+        rejected=len(rejected),
+        approval_rate=len(merged) / decided if decided else None,
+        open_reviews=tuple(
+            OpenReview(
+                number=pull.number,
+                ref=pull.ref,
+                priority=pull.priority,
+                age_hours=round(max(0.0, (now - pull.created_at).total_seconds()) / 3600, 3),
+                verdict=pull.verdict,
+            )
+            for pull in memory.open
+        ),
+        versions=counted,
+        unverified=tuple(v.ref for v in counted if v.runs >= 3 and v.unverified * 2 > v.runs),
+    )
