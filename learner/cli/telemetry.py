@@ -1,0 +1,291 @@
+"""`learner telemetry`: what executors recorded, on its way and at rest."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from learner.errors import LearnerError
+
+if TYPE_CHECKING:
+    from learner.models.execution import ExecutionResult
+    from learner.models.records import SkippedFile
+    from learner.repository.git import Git
+    from learner.settings import HostSettings, RepositorySettings
+    from learner.telemetry.choose import Choice
+    from learner.telemetry.inbox import Pushed
+
+_REPO = click.option(
+    "--repo",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="A clone of the runbook repository.",
+)
+_HOST = click.option("--host-config", type=click.Path(path_type=Path, dir_okay=False), help="This host's settings.")
+_FOLDER = click.option(
+    "--telemetry", "folder", type=click.Path(path_type=Path), help="A plain folder or .jsonl file, without Git."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+
+
+@click.group("telemetry")
+def command() -> None:
+    """Results of runs: push them, fold them in, look at them, bring them in and out."""
+
+
+@command.command()
+@_HOST
+@_JSON
+def push(host_config: Path | None, as_json: bool) -> None:
+    """Send what waits in this host's spool to its own inbox."""
+    from learner.settings import host_settings
+
+    pushed, aside = _pushed(host_settings(host_config))
+    if as_json:
+        _document(
+            {
+                "sent": pushed.sent,
+                "acknowledged": pushed.acknowledged,
+                "remaining": pushed.remaining,
+                "set_aside": [one.model_dump() for one in aside],
+            }
+        )
+    else:
+        click.echo(f"{pushed.sent} sent, {pushed.acknowledged} acknowledged, {pushed.remaining} in the spool")
+    _told(aside, "set aside")
+
+
+@command.command()
+@_REPO
+@_JSON
+def fold(repo: Path, as_json: bool) -> None:
+    """Bring what lies in all inboxes onto the telemetry branch."""
+    from learner.repository.git import Identity
+    from learner.telemetry import fold as folding
+
+    git, settings, remote = _repository(repo)
+    folded = folding.fold(
+        git,
+        remote,
+        settings=settings.telemetry,
+        author=Identity(settings.forge.author_name, settings.forge.author_email),
+        now=datetime.now(UTC),
+    )
+    if as_json:
+        _document(
+            {
+                "results": folded.results,
+                "quarantined": [one.model_dump() for one in folded.quarantined],
+                "left": list(folded.left),
+                "commit": folded.commit,
+            }
+        )
+    else:
+        click.echo(f"{folded.results} new on {settings.telemetry.branch}" if folded.results else "nothing to do")
+    for ref in folded.left:
+        click.echo(f"left for the next run: {ref}", err=True)
+    _told(folded.quarantined, "quarantined")
+
+
+@command.command()
+@click.argument("execution_ids", nargs=-1)
+@click.option("--client", help="Only of this client.")
+@click.option("--host", help="Only of this host.")
+@click.option("--runbook", help="Only of this runbook, such as RB-LIN-SERVICE-001 or RB-LIN-SERVICE-001-v2.")
+@click.option("--status", type=click.Choice(["success", "failure", "partial", "skipped"]))
+@click.option("--since", help="Only what started on or after this date, YYYY-MM-DD, UTC.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="The newest so many.")
+@_FOLDER
+@_REPO
+@_JSON
+def show(
+    execution_ids: tuple[str, ...],
+    client: str | None,
+    host: str | None,
+    runbook: str | None,
+    status: str | None,
+    since: str | None,
+    limit: int,
+    folder: Path | None,
+    repo: Path,
+    as_json: bool,
+) -> None:
+    """Show results: those of EXECUTION_IDS, or the newest that the filters leave."""
+    from learner.telemetry.choose import Choice, newest
+
+    wanted = Choice(frozenset(execution_ids), client, host, runbook, status, since)
+    skipped: list[SkippedFile] = []
+    found = newest(_chosen(repo, folder, wanted, skipped), max(limit, len(execution_ids)))
+    if as_json:
+        _document(
+            {"results": [one.model_dump(mode="json") for one in found], "skipped": [s.model_dump() for s in skipped]}
+        )
+    else:
+        _table(found)
+    if missing := sorted(set(execution_ids) - {one.execution_id for one in found}):
+        raise LearnerError(
+            f"not on telemetry: {', '.join(missing)}", "`learner explain ID` says where its journey stopped"
+        )
+    _told(skipped, "skipped")
+
+
+@command.command("import")
+@click.argument("sources", nargs=-1, type=click.Path(path_type=Path, allow_dash=True), required=True)
+@_HOST
+@_JSON
+def import_(sources: tuple[Path, ...], host_config: Path | None, as_json: bool) -> None:
+    """Put results from SOURCES into this host's spool: folders, .json and .jsonl files, `-` for JSON Lines on stdin."""
+    from learner.models.execution import ExecutionResult
+    from learner.models.records import SkippedFile
+    from learner.settings import host_settings
+    from learner.telemetry.plain import lines, plain
+    from learner.telemetry.redact import Redactor
+    from learner.telemetry.spool import Spool
+
+    settings = host_settings(host_config)
+    spool, redactor = Spool(Path(settings.spool)), Redactor(patterns=settings.redact)
+    taken = 0
+    skipped: list[SkippedFile] = []
+    for source in sources:
+        read = lines(sys.stdin.buffer, "stdin") if str(source) == "-" else plain(source)
+        for name, found in read:
+            if isinstance(found, ExecutionResult):
+                spool.add(redactor.result(found))
+                taken += 1
+            else:
+                skipped.append(SkippedFile(path=name, reason=found))
+    if as_json:
+        _document({"imported": taken, "skipped": [one.model_dump() for one in skipped]})
+    else:
+        click.echo(f"{taken} in the spool; `learner telemetry push` sends them")
+    _told(skipped, "skipped")
+
+
+@command.command()
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="A file; else standard output.")
+@click.option("--client", help="Only of this client.")
+@click.option("--runbook", help="Only of this runbook or runbook version.")
+@click.option("--since", help="Only what started on or after this date, YYYY-MM-DD, UTC.")
+@_FOLDER
+@_REPO
+def export(
+    output: Path | None, client: str | None, runbook: str | None, since: str | None, folder: Path | None, repo: Path
+) -> None:
+    """Write results out as JSON Lines."""
+    from learner.telemetry.choose import Choice
+
+    skipped: list[SkippedFile] = []
+    chosen = _chosen(repo, folder, Choice(client_id=client, runbook=runbook, since=since), skipped)
+    with output.open("wb") if output else nullcontext(sys.stdout.buffer) as sink:
+        for one in chosen:
+            sink.write(one.model_dump_json().encode() + b"\n")
+    _told(skipped, "skipped")
+
+
+def _pushed(settings: HostSettings) -> tuple[Pushed, tuple[SkippedFile, ...]]:
+    from learner.repository.git import Git, Identity
+    from learner.telemetry import inbox
+    from learner.telemetry.spool import Spool
+
+    spool = Spool(Path(settings.spool))
+    pushed = inbox.push(
+        spool,
+        Git(Path(settings.repository)),
+        settings.telemetry_remote or settings.gate.remote,
+        client_id=settings.client_id,
+        executor_id=settings.executor_id,
+        prefix=settings.ref_prefix,
+        author=Identity(settings.executor_id, f"{settings.executor_id}@{settings.client_id}"),
+        now=datetime.now(UTC),
+        batch=settings.push.batch,
+    )
+    return pushed, spool.quarantined()
+
+
+def _repository(repo: Path) -> tuple[Git, RepositorySettings, str]:
+    """The clone, the settings on its main, and the remote that telemetry lives on."""
+    from learner.repository.git import Git
+    from learner.settings import REPOSITORY_FILE, RepositorySettings, read
+
+    git = Git(repo)
+    for revision in ("refs/remotes/origin/main", "refs/heads/main"):
+        if git.resolve(revision) and (text := git.blob(revision, REPOSITORY_FILE)) is not None:
+            settings = read(RepositorySettings, text, REPOSITORY_FILE)
+            return git, settings, settings.telemetry.remote or "origin"
+    return git, RepositorySettings(), "origin"
+
+
+def _chosen(repo: Path, folder: Path | None, wanted: Choice, skipped: list[SkippedFile]) -> Iterator[ExecutionResult]:
+    from learner.errors import GitError
+    from learner.models.execution import ExecutionResult
+    from learner.models.records import SkippedFile
+    from learner.telemetry import branch
+    from learner.telemetry.plain import plain
+
+    if folder is not None:
+        read = plain(folder)
+    else:
+        git, settings, remote = _repository(repo)
+        try:
+            tip = branch.tip(git, remote, settings.telemetry)
+        except GitError as e:
+            tip = branch.known_tip(git, remote)
+            if tip is None:
+                raise
+            click.echo(f"{e}; this is what was here already", err=True)
+        read = branch.read(git, tip, wanted.path, max_bytes=settings.telemetry.max_result_bytes) if tip else iter(())
+    for name, found in read:
+        if not isinstance(found, ExecutionResult):
+            skipped.append(SkippedFile(path=name, reason=found))
+        elif wanted.holds(found):
+            yield found
+
+
+def _table(results: list[ExecutionResult]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not results:
+        click.echo("no results")
+        return
+    table = Table(box=None)
+    for name in ("execution", "started (UTC)", "client", "host", "runbook", "status", "verified"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("error")
+    for one in results:
+        verified = {True: "yes", False: "no", None: "unknown"}[one.verification_passed]
+        error = (one.error_message or "").partition("\n")[0][:80]
+        cells = (
+            one.execution_id,
+            f"{one.started_at:%Y-%m-%d %H:%M:%S}",
+            one.client_id,
+            one.hostname,
+            one.runbook_ref,
+            one.status.value,
+            verified,
+            error,
+        )
+        # Text, not markup: what a host reported must not colour or link anything
+        table.add_row(*(Text(cell) for cell in cells))
+    # a file or a pipe has no width: every row stays on its line there
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
+
+
+def _document(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def _told(skipped: Sequence[SkippedFile], word: str) -> None:
+    """Say on standard error what was left out; exit code 3 when there is something."""
+    for one in skipped:
+        click.echo(f"{word}: {one.path}: {one.reason}", err=True)
+    if skipped:
+        raise click.exceptions.Exit(3)

@@ -1,0 +1,223 @@
+"""Reading many objects through one `git cat-file`: as a stream, or one after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from learner.errors import GitError
+from learner.repository.git import Git
+
+FOLDER, LINK, MODULE = "40000", "120000", "160000"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One object: `kind` is blob, tree, commit or tag; `content` is None when it was not asked for or is missing."""
+
+    oid: str
+    kind: str
+    size: int
+    content: bytes | None
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """One line of a tree."""
+
+    mode: str
+    name: str
+    oid: str
+
+
+class Objects:
+    """An open `git cat-file --batch-command`: single questions at the price of a pipe's round trip."""
+
+    def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
+        self._source = source
+        self._sink = sink
+
+    def info(self, name: str) -> Item | None:
+        """Kind and size of the object that `name` (an id, or `commit:path`) names; None when there is none."""
+        return self._ask(b"info", name)
+
+    def read(self, name: str) -> Item | None:
+        """The object that `name` names, with its bytes; None when there is none."""
+        return self._ask(b"contents", name)
+
+    def tree(self, oid: str) -> list[TreeEntry]:
+        """The entries of a tree, or of a commit's tree; none when it is neither."""
+        found = self.read(f"{oid}^{{tree}}")
+        return list(parse_tree(found.content)) if found and found.content is not None else []
+
+    def files(self, oid: str, prefix: str = "", depth: int = 16) -> Iterator[tuple[str, TreeEntry]]:
+        """Path and entry of every file below a tree or commit, in Git's order; `prefix` is put before each path.
+
+        A folder deeper than `depth` comes as one entry: trees are other people's, and may nest without end.
+        """
+        for entry in self.tree(oid):
+            if entry.mode == FOLDER and depth > 1:
+                yield from self.files(entry.oid, f"{prefix}{entry.name}/", depth - 1)
+            else:
+                yield prefix + entry.name, entry
+
+    def _ask(self, command: bytes, name: str) -> Item | None:
+        if "\n" in name:
+            return None
+        self._sink.write(b"%s %s\n" % (command, name.encode("utf-8", "surrogateescape")))
+        self._sink.flush()
+        return _answer(self._source, with_content=command == b"contents")
+
+
+@contextmanager
+def objects(git: Git) -> Iterator[Objects]:
+    """Single questions to one running git."""
+    with git.stream("cat-file", "--batch-command") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield Objects(process.stdout, process.stdin)
+
+
+def stream(git: Git, oids: Iterable[str]) -> Iterator[Item]:
+    """Every object of `oids`, in their order, with its bytes; one that is missing comes with `content` None.
+
+    Memory holds one object at a time; a thread feeds the ids, so that neither pipe can fill up and stop both sides.
+
+    Raises: `GitError` when git ended before it had answered everything.
+    """
+    with git.stream("cat-file", "--batch", "--buffer") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked = _Feeder(process.stdin, oids)
+        asked.start()
+        answered = 0
+        try:
+            while (item := _answer(process.stdout, with_content=True, at_end=True)) is not _END:
+                answered += 1
+                assert item is not None
+                yield item
+        finally:
+            # a reader that stops early leaves the feeder writing into a full pipe; only git's end frees it
+            if process.poll() is None and (asked.is_alive() or asked.problem):
+                process.terminate()
+            asked.join()
+        if asked.problem:
+            raise asked.problem
+        if answered != asked.count:
+            raise GitError(
+                f"git cat-file ended after {answered} of {asked.count} objects",
+                "see whether the repository is whole: git fsck",
+            )
+
+
+def tree_files(git: Git, revision: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(path, blob id) of every file under `prefix`, streamed in Git's order; nothing when the prefix is not there.
+
+    Unlike `Git.listing` it holds one line at a time.
+    """
+    with git.stream("ls-tree", "-r", "-z", "--full-tree", revision, *(["--", prefix] if prefix else [])) as process:
+        assert process.stdout is not None
+        for line in _records(process.stdout):
+            meta, _, path = line.partition(b"\t")
+            yield path.decode("utf-8", "surrogateescape"), meta.rsplit(b" ", 1)[1].decode()
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One path that differs between two commits; `status` is A, M, D or T."""
+
+    status: str
+    path: str
+    old: str
+    new: str
+
+
+def changed(git: Git, old: str, new: str, prefix: str) -> list[Changed]:
+    """What differs below `prefix`, in path order. It costs what differs, not what is there.
+
+    Raises: `GitError` when either commit is not held.
+    """
+    raw = git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new, "--", prefix).split(b"\0")
+    found = []
+    for meta, path in zip(raw[::2], raw[1::2], strict=False):
+        _, _, before, after, status = meta.lstrip(b":").split(b" ")
+        found.append(
+            Changed(status.decode()[:1], path.decode("utf-8", "surrogateescape"), before.decode(), after.decode())
+        )
+    return found
+
+
+def parse_tree(raw: bytes) -> Iterator[TreeEntry]:
+    """The entries of a tree object: `mode SP name NUL id`, the id as 20 bytes.
+
+    Source: Pro Git, "Git Internals – Git Objects".
+    """
+    at = 0
+    while at < len(raw):
+        space = raw.index(b" ", at)
+        end = raw.index(b"\0", space)
+        yield TreeEntry(
+            raw[at:space].decode(),
+            raw[space + 1 : end].decode("utf-8", "surrogateescape"),
+            raw[end + 1 : end + 21].hex(),
+        )
+        at = end + 21
+
+
+class _Feeder(threading.Thread):
+    def __init__(self, sink: IO[bytes], oids: Iterable[str]) -> None:
+        super().__init__(daemon=True)
+        self._sink = sink
+        self._oids = oids
+        self.count = 0
+        self.problem: Exception | None = None
+
+    def run(self) -> None:
+        lines: list[bytes] = []
+        try:
+            for oid in self._oids:
+                lines.append(oid.encode() + b"\n")
+                self.count += 1
+                if len(lines) == 1000:
+                    self._sink.write(b"".join(lines))
+                    lines.clear()
+            self._sink.write(b"".join(lines))
+            self._sink.close()
+        except (OSError, ValueError):
+            # git is gone, or the reader stopped early; the count of answers tells
+            return
+        except Exception as e:
+            self.problem = e
+            self._sink.close()
+
+
+_END = Item("", "end", 0, None)
+
+
+def _answer(source: IO[bytes], *, with_content: bool, at_end: bool = False) -> Item | None:
+    head = source.readline()
+    if not head:
+        if at_end:
+            return _END
+        raise GitError("git cat-file ended early", "see whether the repository is whole: git fsck")
+    words = head.rsplit(b" ", 2)
+    if len(words) < 3 or not words[2].strip().isdigit():
+        # "<name> missing" or "<name> ambiguous"
+        return Item(head.split(b" ", 1)[0].decode("utf-8", "replace"), "missing", 0, None) if at_end else None
+    oid, kind, size = words[0].decode(), words[1].decode(), int(words[2])
+    if not with_content:
+        return Item(oid, kind, size, None)
+    content = source.read(size)
+    source.read(1)
+    return Item(oid, kind, size, content)
+
+
+def _records(source: IO[bytes]) -> Iterator[bytes]:
+    rest = b""
+    read: Callable[[], bytes] = lambda: source.read(1 << 16)  # noqa: E731 for iter's two-argument form
+    for chunk in iter(read, b""):
+        *whole, rest = (rest + chunk).split(b"\0")
+        yield from whole

@@ -1,0 +1,41 @@
+"""The branch `telemetry` as a whole: where it stands, and every result on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from learner.models.execution import ExecutionResult
+from learner.repository import refs
+from learner.repository.batch import tree_files
+from learner.repository.git import Git
+from learner.settings import TelemetrySettings
+from learner.telemetry import parse
+from learner.telemetry.collect import read_files
+
+
+def tip(git: Git, remote: str, settings: TelemetrySettings) -> str | None:
+    """The commit `telemetry` stands at on the remote, fetched; None when there is no such branch yet.
+
+    Raises: `GitError` when the remote can't be reached.
+    """
+    branch = f"refs/heads/{settings.branch}"
+    if branch not in refs.advertised(git, remote, branch):
+        return None
+    refs.fetch(git, remote, [f"+{branch}:{refs.private(remote, 'telemetry')}"])
+    return known_tip(git, remote)
+
+
+def known_tip(git: Git, remote: str) -> str | None:
+    """The commit `telemetry` stood at when this clone last asked; None when it never did."""
+    return git.resolve(refs.private(remote, "telemetry"))
+
+
+def read(
+    git: Git, commit: str, holds: Callable[[str], bool] = lambda _path: True, *, max_bytes: int = parse.MAX_BYTES
+) -> Iterator[tuple[str, ExecutionResult | str]]:
+    """(path, the result or why there is none) of every file of `commit` whose path `holds`; the others cost no reading.
+
+    Raises: `GitError` when `commit` can't be read.
+    """
+    files = ((path, blob) for path, blob in tree_files(git, commit, parse.ROOT) if holds(path))
+    return read_files(git, files, max_bytes)

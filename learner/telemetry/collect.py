@@ -1,0 +1,220 @@
+"""Reading telemetry: what is new since the state's commit is folded into the state; everything, when it must be."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from learner.errors import GitError
+from learner.models.execution import ExecutionResult
+from learner.models.fold import Fold
+from learner.models.records import SkippedFile
+from learner.repository.batch import changed, objects, stream, tree_files
+from learner.repository.git import Git
+from learner.telemetry import parse
+from learner.telemetry.plain import plain
+from learner.telemetry.state import FoldState, State
+
+Progress = Callable[[int], None]
+"""Told how many results were read, now and then."""
+_TOLD_EVERY = 500
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The state after reading, and what reading met."""
+
+    state: State
+    new: int
+    """Results folded in by this reading."""
+    skipped: tuple[SkippedFile, ...] = ()
+    """Files read now that are no results."""
+    rebuilt: str | None = None
+    """Why everything was read; None when only what is new was."""
+
+
+def collect(
+    git: Git,
+    commit: str | None,
+    folds: Sequence[Fold],
+    state: State | None,
+    *,
+    max_bytes: int = parse.MAX_BYTES,
+    progress: Progress = lambda _count: None,
+) -> Collected:
+    """The state of `commit`. Byte for byte the same, whether it was carried on from `state` or made from scratch.
+
+    The state is a function of the files at `commit`, so it is carried on only when files were added and none was
+    changed or taken away since.
+
+    Raises: `GitError` when `commit` can't be read.
+    """
+    reason, added = _news(git, commit, folds, state)
+    if reason is None and state is not None:
+        base = state if not added else copy.deepcopy(state)
+    else:
+        base = State(folds={fold.name: FoldState(fold.version, {}) for fold in folds})
+        added = tree_files(git, commit, parse.ROOT) if commit else ()
+    sums = _Sums(base, folds)
+    skipped: list[SkippedFile] = []
+    for path, found in read_files(git, added, max_bytes):
+        if isinstance(found, ExecutionResult):
+            sums.add(found)
+            if sums.new % _TOLD_EVERY == 0:
+                progress(sums.new)
+        else:
+            skipped.append(SkippedFile(path=path, reason=found))
+    return Collected(sums.state(commit), sums.new, tuple(skipped), reason)
+
+
+def from_folder(
+    path: Path, folds: Sequence[Fold], *, max_bytes: int = parse.MAX_BYTES, progress: Progress = lambda _count: None
+) -> Collected:
+    """The state of a plain folder (`*.json` and `*.jsonl` anywhere in it) or of one such file, without any Git.
+
+    Raises: `LearnerError` when there is nothing at `path`.
+    """
+    sums = _Sums(State(folds={fold.name: FoldState(fold.version, {}) for fold in folds}), folds)
+    seen: dict[tuple[str, str], int] = {}
+    skipped: list[SkippedFile] = []
+    for name, found in plain(path, max_bytes):
+        if isinstance(found, ExecutionResult):
+            key, content = (found.client_id, found.execution_id), hash(found.model_dump_json())
+            if key not in seen:
+                seen[key] = content
+                sums.add(found)
+                if sums.new % _TOLD_EVERY == 0:
+                    progress(sums.new)
+            elif seen[key] != content:
+                skipped.append(
+                    SkippedFile(path=name, reason=f"another result with the id {found.execution_id} was read before")
+                )
+        else:
+            skipped.append(SkippedFile(path=name, reason=found))
+    return Collected(sums.state(None), sums.new, tuple(skipped), None)
+
+
+def results(
+    git: Git, commit: str | None, execution_ids: Iterable[str], *, max_bytes: int = parse.MAX_BYTES
+) -> dict[str, ExecutionResult]:
+    """Execution id → result, for those that `commit` holds.
+
+    An id's own date tells where it most likely lies; only when it does not lie there are all paths looked through.
+
+    Raises: `GitError` when `commit` can't be read.
+    """
+    wanted = set(execution_ids)
+    if commit is None or not wanted:
+        return {}
+    places = _likely(git, commit, wanted)
+    if missing := wanted - places.keys():
+        for path, blob in tree_files(git, commit, parse.ROOT):
+            execution_id = path.rpartition("/")[2].removesuffix(".json")
+            if execution_id in missing and parse.place(path):
+                places.setdefault(execution_id, (path, blob))
+    read = read_files(git, sorted(places.values()), max_bytes)
+    return {found.execution_id: found for _, found in read if isinstance(found, ExecutionResult)}
+
+
+def results_from_folder(
+    path: Path, execution_ids: Iterable[str], *, max_bytes: int = parse.MAX_BYTES
+) -> dict[str, ExecutionResult]:
+    """Execution id → result, for those that a plain folder or file holds.
+
+    Raises: `LearnerError` when there is nothing at `path`.
+    """
+    wanted = set(execution_ids)
+    found: dict[str, ExecutionResult] = {}
+    for _, one in plain(path, max_bytes):
+        if isinstance(one, ExecutionResult) and one.execution_id in wanted:
+            found.setdefault(one.execution_id, one)
+    return found
+
+
+class _Sums:
+    """The folds at work on their own copy of what is held."""
+
+    def __init__(self, base: State, folds: Sequence[Fold]) -> None:
+        self._base = base
+        self._pairs = [(fold, base.folds[fold.name].held) for fold in folds]
+        self.new = 0
+
+    def add(self, result: ExecutionResult) -> None:
+        for fold, held in self._pairs:
+            fold.add(held, result)
+        self.new += 1
+
+    def state(self, commit: str | None) -> State:
+        return State(commit, self._base.results + self.new, self._base.folds)
+
+
+def _news(
+    git: Git, commit: str | None, folds: Sequence[Fold], state: State | None
+) -> tuple[str | None, Iterable[tuple[str, str]]]:
+    """Why everything must be read, or else (path, blob id) of what is new."""
+    if state is None:
+        return "there is no state yet", ()
+    if reason := state.outdated(folds):
+        return reason, ()
+    if commit == state.commit:
+        return None, ()
+    if state.commit is None:
+        return "nothing was read before", ()
+    if commit is None:
+        return "the telemetry branch is gone", ()
+    if git.resolve(state.commit) is None:
+        return f"the commit read last is not known here: {state.commit[:12]}", ()
+    differing = changed(git, state.commit, commit, parse.ROOT)
+    odd = next((one for one in differing if one.status != "A"), None)
+    if odd:
+        word = {"D": "taken away", "M": "changed"}.get(odd.status, "replaced")
+        return f"{odd.path} was {word}", ()
+    return None, [(one.path, one.new) for one in differing]
+
+
+def read_files(
+    git: Git, files: Iterable[tuple[str, str]], max_bytes: int
+) -> Iterator[tuple[str, ExecutionResult | str]]:
+    """(path, the result or why there is none) of every (path, blob id), in one stream.
+
+    Raises: `GitError` when git can't give the bytes.
+    """
+    paths: deque[str] = deque()
+
+    def blobs() -> Iterator[str]:
+        for path, blob in files:
+            paths.append(path)
+            yield blob
+
+    for item in stream(git, blobs()):
+        path = paths.popleft()
+        if item.content is None:
+            raise GitError(f"{path}: its bytes are missing", "the clone is not whole: fetch it anew")
+        yield path, parse.placed(path, item.content, max_bytes)
+
+
+def _likely(git: Git, commit: str, execution_ids: set[str]) -> dict[str, tuple[str, str]]:
+    """Execution id → (path, blob id), for ids that lie at the date they carry or a day beside it."""
+    found: dict[str, tuple[str, str]] = {}
+    with objects(git) as reader:
+        clients = [entry.name for entry in reader.tree(f"{commit}:{parse.ROOT.rstrip('/')}")]
+        for execution_id in sorted(execution_ids):
+            for client in clients:
+                for day in _around(execution_id[5:13]):
+                    path = f"{parse.ROOT}{client}/{day}/{execution_id}.json"
+                    item = reader.info(f"{commit}:{path}")
+                    if item and item.kind == "blob" and parse.place(path):
+                        found.setdefault(execution_id, (path, item.oid))
+    return found
+
+
+def _around(digits: str) -> list[str]:
+    try:
+        day = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        return [(day + timedelta(days=d)).isoformat().replace("-", "/") for d in (0, -1, 1)]
+    except (ValueError, OverflowError):
+        return []

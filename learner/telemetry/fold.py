@@ -1,0 +1,301 @@
+"""Folding: what lies in the inboxes becomes one commit on `telemetry`, and the same push writes the receipts.
+
+The push is atomic and every ref in it has a lease. So a folder that dies, loses a race or runs beside another one
+leaves the remote as it was or as it should be, never in between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from learner.models.execution import ExecutionResult
+from learner.models.records import SkippedFile
+from learner.repository import refs
+from learner.repository.batch import Item, Objects, TreeEntry, objects
+from learner.repository.git import Git, Identity
+from learner.repository.objects import Change, commit
+from learner.repository.refs import Update
+from learner.settings import TelemetrySettings
+from learner.strict import instant_text
+from learner.telemetry import parse
+from learner.telemetry.parse import Place
+
+_AT_ONCE = 500
+"""Inboxes in one push: their leases are arguments of one command, and an argument list is bounded."""
+_RETRIES = 1
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What one run of the folder did."""
+
+    results: int
+    """New on `telemetry`."""
+    quarantined: tuple[SkippedFile, ...]
+    """Newly refused, under the path they were sent as."""
+    commit: str | None
+    """The tip of `telemetry` now; None when there is no such branch yet."""
+    left: tuple[str, ...] = ()
+    """Inboxes that could not be folded in now: a race was lost, or they hold no commit."""
+
+
+@dataclass(frozen=True)
+class _Inbox:
+    ref: str
+    client_id: str
+    executor_id: str
+    tip: str
+    receipt: str
+    received: str | None
+
+
+@dataclass
+class _Batch:
+    """What one push will carry."""
+
+    changes: dict[str, Change] = field(default_factory=dict)
+    """Of both kinds: results and quarantine."""
+    taken: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """(client, execution id) → (path, blob id), of results that this batch brings."""
+    quarantined: list[SkippedFile] = field(default_factory=list)
+
+
+def fold(
+    git: Git,
+    remote: str,
+    *,
+    settings: TelemetrySettings,
+    author: Identity,
+    now: datetime,
+    step: Callable[[str], None] = lambda _step: None,
+) -> Folded:
+    """Results that are new on `telemetry`, what was refused and why, and the branch's tip.
+
+    A race that is lost twice leaves its inboxes for the next run.
+
+    Raises: `GitError` when the remote can't be reached or refuses.
+    """
+    results, lost = 0, 0
+    quarantined: list[SkippedFile] = []
+    while True:
+        tip, inboxes, strange = _look(git, remote, settings)
+        step("looked")
+        refused = False
+        while inboxes and not refused:
+            group = inboxes[:_AT_ONCE]
+            batch = _read(git, tip, group, settings, now)
+            step("read")
+            made = tip
+            if batch.changes:
+                made = commit(
+                    git,
+                    batch.changes,
+                    ref=refs.private(remote, "folded"),
+                    parent=tip,
+                    message=_message(batch, group),
+                    author=author,
+                    when=now,
+                )
+            step("committed")
+            refused = bool(refs.push(git, remote, _updates(settings, tip, made, group)))
+            step("pushed")
+            if not refused:
+                if made != tip and made is not None:
+                    git.run("update-ref", refs.private(remote, "telemetry"), made)
+                tip, inboxes = made, inboxes[_AT_ONCE:]
+                results += len(batch.taken)
+                quarantined += batch.quarantined
+        lost += refused
+        if not refused or lost > _RETRIES:
+            return Folded(results, tuple(quarantined), tip, (*(inbox.ref for inbox in inboxes), *strange))
+
+
+def _look(git: Git, remote: str, settings: TelemetrySettings) -> tuple[str | None, list[_Inbox], tuple[str, ...]]:
+    """The tip of `telemetry`, the inboxes with their receipts, and refs that are no inbox; all fetched."""
+    prefix, branch = settings.ref_prefix, f"refs/heads/{settings.branch}"
+    there = refs.advertised(git, remote, branch, f"{prefix}/inbox/*", f"{prefix}/receipts/*")
+    here, mine = refs.private(remote, "inbox"), refs.private(remote, "telemetry")
+    specs = [f"+{prefix}/inbox/*:{here}/*"] + ([f"+{branch}:{mine}"] if branch in there else [])
+    if len(there) > sum("/receipts/" in ref for ref in there):
+        # an inbox that another folder just emptied goes away here as well
+        refs.fetch(git, remote, specs, "--prune")
+    tips = refs.held(git, refs.private(remote))
+    inboxes, strange = [], []
+    with objects(git) as reader:
+        for ref, tip in sorted(tips.items()):
+            if not ref.startswith(f"{here}/"):
+                continue
+            parts = ref.removeprefix(f"{here}/").split("/")
+            found = reader.info(tip)
+            theirs = f"{prefix}/inbox/{'/'.join(parts)}"
+            if len(parts) != 2 or found is None or found.kind != "commit":
+                strange.append(theirs)
+                continue
+            receipt = f"{prefix}/receipts/{parts[0]}/{parts[1]}"
+            inboxes.append(_Inbox(theirs, parts[0], parts[1], tip, receipt, there.get(receipt)))
+    return tips.get(mine) if branch in there else None, inboxes, tuple(strange)
+
+
+def _updates(settings: TelemetrySettings, tip: str | None, made: str | None, group: list[_Inbox]) -> list[Update]:
+    moved = [Update(f"refs/heads/{settings.branch}", made, tip)] if made != tip else []
+    for inbox in group:
+        if inbox.received != inbox.tip:
+            moved.append(Update(inbox.receipt, inbox.tip, inbox.received))
+        moved.append(Update(inbox.ref, None, inbox.tip))
+    return moved
+
+
+def _read(git: Git, tip: str | None, group: list[_Inbox], settings: TelemetrySettings, now: datetime) -> _Batch:
+    batch = _Batch()
+    with objects(git) as reader:
+        known = _Known(reader, tip)
+        for inbox in group:
+            for path, entry in reader.files(inbox.tip):
+                _judge(batch, reader, known, inbox, path, entry, settings, now)
+    return batch
+
+
+def _judge(
+    batch: _Batch,
+    reader: Objects,
+    known: _Known,
+    inbox: _Inbox,
+    path: str,
+    entry: TreeEntry,
+    settings: TelemetrySettings,
+    now: datetime,
+) -> None:
+    place = parse.place(path)
+    if place and known.at(path) == entry.oid:
+        return  # folded in before; the executor had not seen its receipt
+    reason = _refusal(reader, inbox, place, entry, settings.max_result_bytes)
+    if not reason and place:
+        key = (place.client_id, place.execution_id)
+        other = batch.taken.get(key) or known.elsewhere(place)
+        if other == (path, entry.oid):
+            return  # two inboxes brought the same
+        if not other:
+            batch.taken[key] = (path, entry.oid)
+            batch.changes[path] = entry.oid
+            return
+        reason = f"another result with this id lies at {other[0]}"
+    _quarantine(batch, known, inbox, path if place else None, path, entry, reason, now)
+
+
+def _refusal(reader: Objects, inbox: _Inbox, place: Place | None, entry: TreeEntry, max_bytes: int) -> str:
+    """Why this file can't be folded in; empty when it can."""
+    if place is None:
+        return "no path of a result: telemetry/<client>/<YYYY>/<MM>/<DD>/<execution id>.json"
+    if place.client_id != inbox.client_id:
+        return f"client {place.client_id} in an inbox of client {inbox.client_id}"
+    if entry.mode not in ("100644", "100755"):
+        return f"no plain file: mode {entry.mode}"
+    found: Item | None = reader.info(entry.oid)
+    if found is None or found.kind != "blob":
+        return "its bytes are missing"
+    if found.size > max_bytes:
+        return f"{found.size} bytes are more than the {max_bytes} that one result may have"
+    whole = reader.read(entry.oid)
+    judged = parse.placed(place.path, (whole.content if whole else None) or b"", max_bytes)
+    return "" if isinstance(judged, ExecutionResult) else judged
+
+
+def _quarantine(
+    batch: _Batch,
+    known: _Known,
+    inbox: _Inbox,
+    wanted: str | None,
+    path: str,
+    entry: TreeEntry,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Put what was refused where nothing can be overwritten by it: neither a result nor an earlier refusal."""
+    plain = entry.mode in ("100644", "100755")
+    # paths of no known form could make a folder of an earlier file, so they all lie flat under their sender
+    at = parse.QUARANTINE + (wanted or f"other/{inbox.client_id}/{inbox.executor_id}/{entry.oid}")
+    for candidate in (at, at.removesuffix(".json") + f".{entry.oid[:12]}.json"):
+        there = batch.changes.get(candidate) or known.at(candidate)
+        if there == entry.oid:
+            return  # refused before, for the same bytes
+        if (
+            there is None
+            and batch.changes.get(f"{candidate}.reason.json") is None
+            and known.at(f"{candidate}.reason.json") is None
+        ):
+            at = candidate
+            break
+    why = {
+        "path": path,
+        "reason": reason,
+        "client_id": inbox.client_id,
+        "executor_id": inbox.executor_id,
+        "blob": entry.oid,
+        "seen_at": instant_text(now),
+    }
+    if plain:
+        batch.changes[at] = entry.oid
+    batch.changes[f"{at}.reason.json"] = (
+        json.dumps(why, indent=1, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n"
+    )
+    batch.quarantined.append(SkippedFile(path=path.encode("utf-8", "replace").decode(), reason=reason))
+
+
+class _Known:
+    """What lies on `telemetry` already: asked by path, folder by folder, so that history costs nothing."""
+
+    def __init__(self, reader: Objects, tip: str | None) -> None:
+        self._reader = reader
+        self._tip = tip
+        self._folders: dict[str, Mapping[str, str]] = {}
+
+    def at(self, path: str) -> str | None:
+        """The blob id at `path`."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = self._list(folder)
+        return self._folders[folder].get(name)
+
+    def elsewhere(self, place: Place) -> tuple[str, str] | None:
+        """(path, blob id) of a result with this client and id.
+
+        Looked for at its own date, at the date in its id, and a day around both: clocks are set wrong and runs cross
+        midnight, but no executor gives one id twice months apart.
+        """
+        for day in _days(place):
+            path = f"telemetry/{place.client_id}/{day}/{place.execution_id}.json"
+            if blob := self.at(path):
+                return path, blob
+        return None
+
+    def _list(self, folder: str) -> Mapping[str, str]:
+        if self._tip is None:
+            return {}
+        found = self._reader.info(f"{self._tip}:{folder}")
+        return (
+            {entry.name: entry.oid for entry in self._reader.tree(found.oid)} if found and found.kind == "tree" else {}
+        )
+
+
+def _days(place: Place) -> Iterator[str]:
+    yield place.date
+    seen = {place.date}
+    digits = place.execution_id[5:13]
+    for text in (place.date.replace("/", ""), digits):
+        try:
+            day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
+            around = [day + timedelta(days=d) for d in (-1, 0, 1)]
+        except (ValueError, OverflowError):
+            continue
+        for one in around:
+            if (name := one.isoformat().replace("-", "/")) not in seen:
+                seen.add(name)
+                yield name
+
+
+def _message(batch: _Batch, group: list[_Inbox]) -> str:
+    refused = f", {len(batch.quarantined)} quarantined" if batch.quarantined else ""
+    return f"Fold in {len(batch.taken)} results from {len(group)} inboxes{refused}\n"

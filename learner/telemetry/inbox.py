@@ -1,0 +1,150 @@
+"""Appending: what has no receipt yet goes to the executor's own ref, without a checkout and without history.
+
+An inbox commit holds everything of this executor that nobody has folded in yet. Its parent is the inbox commit
+before it, or nothing after a fold; so it stays small, whatever `telemetry` has grown to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from learner.errors import LearnerError
+from learner.repository import refs
+from learner.repository.batch import objects
+from learner.repository.git import Git, Identity
+from learner.repository.objects import commit
+from learner.repository.refs import Update
+from learner.telemetry.spool import Entry, Spool
+
+_RETRIES = 5
+"""Races lost in a row before the rest is left for the next push."""
+_NO_REF = re.compile(r"\.\.|\.lock$|\.$")
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What one push did, in results."""
+
+    sent: int
+    acknowledged: int
+    """Known to be folded in; gone from the spool."""
+    remaining: int
+    """Still in the spool: to be sent, or sent and waiting for a receipt."""
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """What the remote holds of this executor: path → blob id."""
+
+    tip: str | None
+    waiting: dict[str, str]
+    received: dict[str, str]
+
+
+def names(prefix: str, client_id: str, executor_id: str) -> tuple[str, str]:
+    """The inbox and the receipt ref of one executor.
+
+    Raises: `LearnerError` when Git could not hold such a ref.
+    """
+    for label, value in (("client_id", client_id), ("executor_id", executor_id)):
+        if _NO_REF.search(value) or not value:
+            raise LearnerError(
+                f"{label} {value!r} can't be part of a ref",
+                "no '..', no '.' or '.lock' at its end: change it in the host's settings",
+            )
+    if client_id == "archive":
+        raise LearnerError(
+            "client_id 'archive' is taken: that is where telemetry keeps its archives", "choose another client_id"
+        )
+    return f"{prefix}/inbox/{client_id}/{executor_id}", f"{prefix}/receipts/{client_id}/{executor_id}"
+
+
+def push(
+    spool: Spool,
+    git: Git,
+    remote: str,
+    *,
+    client_id: str,
+    executor_id: str,
+    prefix: str = "refs/learner",
+    author: Identity,
+    now: datetime,
+    batch: int = 200,
+    step: Callable[[str], None] = lambda _step: None,
+) -> Pushed:
+    """What was sent and what was acknowledged. Only what the receipt covers leaves the spool.
+
+    Idempotent: what waits in the inbox already is not sent again, what was folded in twice is folded once.
+
+    Raises: `GitError` when the remote can't be reached or refuses; everything stays in the spool.
+    """
+    inbox, receipt = names(prefix, client_id, executor_id)
+    sent = acknowledged = lost = 0
+    while True:
+        there = _look(git, remote, inbox, receipt)
+        step("looked")
+        acknowledged += _purge(spool, there)
+        step("purged")
+        tip, refused = there.tip, False
+        unsent = _unsent(spool, client_id, there.waiting)
+        for entries in (unsent[i : i + batch] for i in range(0, len(unsent), batch)):
+            contents = {e.path_in_repo: content for e in entries if (content := spool.whole(e)) is not None}
+            if not contents:
+                continue  # all of them were damaged and are aside now
+            made = commit(
+                git,
+                contents,
+                ref=refs.private(remote, "sent", client_id, executor_id),
+                parent=tip,
+                message=f"{len(contents)} results from {executor_id}\n",
+                author=author,
+                when=now,
+            )
+            step("committed")
+            refused = bool(refs.push(git, remote, [Update(inbox, made, tip)]))
+            step("pushed")
+            if refused:
+                break
+            sent, lost, tip = sent + len(contents), 0, made
+        lost += refused
+        if not refused or lost > _RETRIES:
+            return Pushed(sent, acknowledged, len(spool.pending()))
+
+
+def _look(git: Git, remote: str, inbox: str, receipt: str) -> _Remote:
+    tips = refs.advertised(git, remote, inbox, receipt)
+    with objects(git) as here:
+        unknown = [ref for ref, oid in tips.items() if here.info(oid) is None]
+    if unknown:
+        # Made by another clone: a host of the same name, or this one before it was set up anew. What it holds must
+        # be known, so that nothing of it is dropped; this is at most what is not folded in yet. The `*` lets a ref
+        # that is folded in meanwhile be absent, not an error.
+        refs.fetch(git, remote, [f"+{ref}*:{refs.private(remote, 'seen', *ref.split('/')[-3:])}*" for ref in unknown])
+    with objects(git) as here:
+        listed = {ref: {path: entry.oid for path, entry in here.files(oid)} for ref, oid in tips.items()}
+    return _Remote(tips.get(inbox), listed.get(inbox, {}), listed.get(receipt, {}))
+
+
+def _purge(spool: Spool, there: _Remote) -> int:
+    arrived = [entry for entry in spool.pending() if there.received.get(entry.path_in_repo) == entry.blob]
+    for entry in arrived:
+        spool.drop(entry.file)
+    return len(arrived)
+
+
+def _unsent(spool: Spool, client_id: str, waiting: dict[str, str]) -> list[Entry]:
+    """What is to be sent, oldest first.
+
+    A result whose path is taken in the inbox by another content waits until that one is folded in; the fold then
+    sees both and puts the second into quarantine.
+    """
+    unsent = []
+    for entry in spool.pending():
+        if entry.client_id != client_id:
+            spool.refuse(entry, f"a result of client {entry.client_id}, but this host reports for {client_id}")
+        elif entry.path_in_repo not in waiting:
+            unsent.append(entry)
+    return unsent
