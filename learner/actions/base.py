@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -157,3 +157,23 @@ def until(
         if verdict is True or not deadline.pause(every_seconds):
             return verdict, facts
         every_seconds = min(every_seconds * 1.5, 2.0)
+
+
+def first_installed(host: Host, programs: Sequence[str], timeout_seconds: float) -> str | None:
+    """The first of `programs` that the host has; None when it has none of them."""
+    script = 'for program do command -v "$program" >/dev/null 2>&1 && { echo "$program"; exit; }; done; exit 1'
+    done = host.run(["sh", "-c", script, "sh", *programs], timeout_seconds=timeout_seconds)
+    return done.stdout.strip() if done.success else None
+
+
+def lacking(*programs: str) -> Outcome:
+    """The failure of a step that found none of `programs`, in the words and with the exit code of POSIX sh."""
+    return Outcome.failed(f"{', '.join(programs)}: command not found", exit_code=127)
+
+
+def not_exactly_one(**values: object) -> str | None:
+    """What is wrong when not exactly one of the named parameters is given; None when all is well."""
+    given = [name for name, value in values.items() if value is not None]
+    if len(given) == 1:
+        return None
+    return f"{' and '.join(given)} are both given; one is wanted" if given else f"one of {', '.join(values)} is wanted"
