@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from learner.errors import LearnerError
-from learner.strict import Count, Int, Matching, Seconds, Share, Strict, Text
+from learner.strict import Count, Integral, Matching, Seconds, Share, Strict, Text
 from learner.yaml_tree import YamlError, load
 
 M = TypeVar("M", bound=Strict)
@@ -35,7 +35,7 @@ class TelemetrySettings(Strict):
     """Inboxes live under <prefix>/inbox, receipts under <prefix>/receipts."""
     branch: Text = "telemetry"
     ledger_branch: Text = "ledger"
-    max_result_bytes: Annotated[Int, Field(ge=1024, le=16 << 20)] = 1 << 20
+    max_result_bytes: Annotated[int, Field(ge=1024, le=16 << 20), Integral] = 1 << 20
 
 
 class ModelSettings(Strict):
@@ -54,7 +54,7 @@ class ModelSettings(Strict):
     max_cost_usd: Annotated[float, Field(ge=0)] = 5.0
     input_usd_per_million: Annotated[float, Field(ge=0)] = 2.5
     output_usd_per_million: Annotated[float, Field(ge=0)] = 10.0
-    repair_rounds: Annotated[Int, Field(ge=0, le=5)] = 1
+    repair_rounds: Annotated[int, Field(ge=0, le=5), Integral] = 1
 
 
 class LimitSettings(Strict):
@@ -64,9 +64,9 @@ class LimitSettings(Strict):
     """Open at once, over all runbooks."""
     per_run: Count = 5
     """Opened by one run."""
-    min_failures: Annotated[Int, Field(ge=1)] = 2
+    min_failures: Annotated[int, Field(ge=1), Integral] = 2
     """Failures before a proposal; 1 for runbooks of high and critical severity."""
-    min_hosts: Annotated[Int, Field(ge=1)] = 1
+    min_hosts: Annotated[int, Field(ge=1), Integral] = 1
     cooldown_hours: Annotated[float, Field(ge=0)] = 24.0
     """Between two proposals for one runbook."""
     revive_after_failures: Count = 0
@@ -79,7 +79,7 @@ class AlertSettings(Strict):
     review_backlog: Count = 10
     approval_rate: Share = 0.5
     high_priority_hours: Annotated[float, Field(gt=0)] = 24.0
-    min_runs: Annotated[Int, Field(ge=1)] = 5
+    min_runs: Annotated[int, Field(ge=1), Integral] = 5
     """Verified runs of a version before its success is compared."""
 
 
@@ -125,7 +125,15 @@ class PushSettings(Strict):
 
     interval_seconds: Seconds = 300.0
     jitter: Share = 0.2
-    batch: Annotated[Int, Field(ge=1, le=10_000)] = 200
+    batch: Annotated[int, Field(ge=1, le=10_000), Integral] = 200
+
+
+class SpoolSettings(Strict):
+    """How much may wait on the host. Nothing is ever dropped: the oldest are packed, then new ones are refused."""
+
+    max_bytes: Annotated[Int, Field(ge=1 << 20)] = 256 << 20
+    max_age_days: Annotated[float, Field(gt=0)] = 7.0
+    """From this age on, every push says that results have been waiting for too long."""
 
 
 class HostSettings(Strict):
@@ -137,10 +145,12 @@ class HostSettings(Strict):
     repository: Text
     """A clone of the runbook repository on this host."""
     spool: Text = "/var/lib/learner/spool"
+    spool_limits: SpoolSettings = SpoolSettings()
     gate: GateSettings = GateSettings()
     push: PushSettings = PushSettings()
     telemetry_remote: str | None = None
-    """Where results are pushed; the clone's `gate.remote` when null."""
+    """Where results are pushed; the clone's `gate.remote` when null. `relay+https://host:port` sends them to a relay."""
+    relay_token_env: Text = "LEARNER_RELAY_TOKEN"  # noqa: S105 the variable's name
     ref_prefix: RefPrefix = "refs/learner"
     service_manager: Literal["auto", "systemd", "supervisord"] = "auto"
     supervisor_config: str | None = None

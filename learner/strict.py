@@ -47,7 +47,9 @@ def _integral(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Int = Annotated[int, BeforeValidator(_integral)]
+Integral = BeforeValidator(_integral)
+"""Comes after the bounds, `Annotated[int, Field(ge=1), Integral]`: before them they would miss the schema."""
+Int = Annotated[int, Integral]
 """An integer as JSON Schema means it: `30.0` is one."""
 
 _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
@@ -111,7 +113,7 @@ class Matching:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[Int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0), Integral]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -12,9 +12,9 @@ from learner.actions.base import POSIX, UNKNOWN, Action, Capabilities, Check, Ou
 from learner.actions.file import AbsolutePath
 from learner.actions.host import Deadline, Host, HostError
 from learner.facts import Facts, Path, get
-from learner.strict import Int, Strict, Text
+from learner.strict import Integral, Strict, Text
 
-ExitCodes = Annotated[tuple[Annotated[Int, Field(ge=0, le=255)], ...], Field(min_length=1)]
+ExitCodes = Annotated[tuple[Annotated[int, Field(ge=0, le=255), Integral], ...], Field(min_length=1)]
 Argv = Annotated[tuple[Text, ...], Field(min_length=1)]
 Environment = Annotated[dict[str, str], Field(max_length=64)]
 

@@ -29,11 +29,11 @@ from learner.actions.host import Deadline, Host, HostError
 from learner.actions.network import NoParams
 from learner.actions.process import Percent
 from learner.facts import Facts, Path, get
-from learner.strict import Count, Int, Matching, Strict
+from learner.strict import Count, Integral, Matching, Strict
 
 RootedPath = Annotated[str, Matching(r"/[^\x00\n]*", "An absolute path on the host")]
 NamePattern = Annotated[str, Matching(r"[^/\x00\n]+", "A shell pattern for a file's name, such as *.log.gz")]
-Positive = Annotated[Int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1), Integral]
 
 MOST_FILES = 50
 """How many of the largest files are listed."""

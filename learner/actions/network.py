@@ -12,11 +12,11 @@ from pydantic import Field
 from learner.actions.base import POSIX, UNKNOWN, Action, Capabilities, Check, Outcome, Probe, until
 from learner.actions.host import Deadline, Host, HostError
 from learner.facts import Facts, Path, get
-from learner.strict import Int, Matching, Strict, Text
+from learner.strict import Integral, Matching, Strict, Text
 
-Port = Annotated[Int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535), Integral]
 Url = Annotated[str, Matching(r"https?://[^\s]+", "An http or https address")]
-HttpStatus = Annotated[Int, Field(ge=100, le=599)]
+HttpStatus = Annotated[int, Field(ge=100, le=599), Integral]
 LOOPBACK = "127.0.0.1"
 
 

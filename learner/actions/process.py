@@ -13,12 +13,12 @@ from pydantic import Field
 from learner.actions.base import LINUX, POSIX, UNKNOWN, Action, Capabilities, Check, Outcome, Probe, not_exactly_one
 from learner.actions.host import Completed, Deadline, Host, HostError
 from learner.facts import Facts, Path, get
-from learner.strict import Count, Int, Matching, Strict
+from learner.strict import Count, Integral, Matching, Strict
 
 ProcessName = Annotated[
     str, Matching(r"[^/\x00\n]+", "The exact name of a program, or of the script that an interpreter runs")
 ]
-ProcessId = Annotated[Int, Field(ge=2)]
+ProcessId = Annotated[int, Field(ge=2), Integral]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Signal = Literal["TERM", "INT", "QUIT", "KILL", "ABRT", "HUP", "USR1", "USR2", "STOP", "CONT"]
 
@@ -41,7 +41,7 @@ class KillProcessParams(Strict):
 class SetPriorityParams(Strict):
     name: ProcessName | None = None
     pid: ProcessId | None = None
-    nice: Annotated[Int, Field(ge=-20, le=19)]
+    nice: Annotated[int, Field(ge=-20, le=19), Integral]
     """-20 is the most, 19 the least favoured."""
 
 

@@ -25,6 +25,7 @@ def hidden(proposal: Proposal) -> str:
         "fingerprint": proposal.fingerprint,
         "failure_type": proposal.verdict.failure_type,
         "priority": proposal.priority,
+        "failures": proposal.cluster.failures,
         "executions": list(proposal.cluster.evidence),
         "findings": [finding.model_dump(mode="json") for finding in proposal.findings],
         "capabilities": proposal.capabilities.model_dump(mode="json"),

@@ -47,6 +47,7 @@ def _remembered(gateway: Gateway, pull: Pull, held: dict[str, Any], known_heads:
             decided_at=pull.decided_at,
             priority=_priority(pull),
             labels=pull.labels,
+            failures=held.get("failures", 0),
             executions=tuple(str(i) for i in held.get("executions", ())),
             verdict=_verdict(words, pull.head),
             touched_by_person=pull.head not in known_heads,

@@ -15,10 +15,10 @@ from learner.errors import GitError
 from learner.forge import body as page
 from learner.forge.escape import code, prose
 from learner.forge.gateway import Gateway, Pull
-from learner.forge.marks import labels
+from learner.forge.marks import PREFIX, labels
 from learner.models.execution import ExecutionResult
 from learner.models.memory import Remembered
-from learner.models.records import Proposal
+from learner.models.records import Plan, Proposal
 from learner.models.runbook import Runbook
 from learner.repository import objects, refs
 from learner.repository.git import Git, Identity
@@ -137,3 +137,20 @@ def close_moot(gateway: Gateway, pull: Pull, reason: str) -> Published:
     """Close a pull request that `main` made moot, saying why."""
     gateway.close(pull, f"Closed by the learner: {prose(reason)} A new failure is looked at anew.", ("rejected:moot",))
     return Published(pull.branch, "closed", pull.number, pull.url, reason)
+
+
+def follow_up(gateway: Gateway, plan: Plan) -> list[Published]:
+    """Close what `main` made moot, and say on open pull requests how much more evidence came in."""
+    if not plan.closings and not plan.news:
+        return []
+    open_now = {pull.number: pull for pull in gateway.pulls(PREFIX) if pull.state == "open"}
+    done = []
+    for closing in plan.closings:
+        if closing.number in open_now:
+            done.append(close_moot(gateway, open_now.pop(closing.number), closing.reason))
+    for news in plan.news:
+        pull = open_now.get(news.number)
+        if pull is not None:
+            changed = more_evidence(gateway, pull, news.failures, news.newest)
+            done.append(Published(pull.title.split(":")[0], "updated" if changed else "unchanged", pull.number, pull.url))
+    return done

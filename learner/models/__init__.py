@@ -21,6 +21,7 @@ from learner.models.records import (
     FailureCluster,
     Finding,
     Level,
+    News,
     Operation,
     Plan,
     Proposal,
@@ -35,7 +36,7 @@ from learner.models.runbook import Goto, Parameter, Retry, Runbook, RunbookMetad
 
 __all__ = [
     "CapabilityDiff", "CheckResult", "Closing", "Decision", "ExecutionResult", "ExecutionStatus", "Executor",
-    "FailureCluster", "FailureType", "Finding", "Goto", "HostFacts", "Incident", "Level", "Memory", "Operation", "Parameter",
+    "FailureCluster", "FailureType", "Finding", "Goto", "HostFacts", "Incident", "Level", "Memory", "News", "Operation", "Parameter",
     "Plan", "Proposal", "Remembered", "Replay", "ReplayedRun", "Retry", "Runbook", "RunbookEdit", "RunbookMetadata", "SkippedFile",
     "StateCapture", "Step", "StepExecution", "Usage", "Verdict", "Verification", "Word",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from learner.facts import diff
 from learner.models.incident import Slug
 from learner.models.runbook import Platform, RunbookId, Version
-from learner.strict import Count, Int, Json, Lenient, Matching, Share, Text, UtcInstant
+from learner.strict import Count, Int, Integral, Json, Lenient, Matching, Share, Text, UtcInstant
 
 ExecutionId = Annotated[str, Matching(r"exec-[0-9]{8}-[0-9A-Za-z]{4,40}", "Such as exec-20261122-01JD8Z6Q7R")]
 BlobId = Annotated[str, Matching(r"[0-9a-f]{40,64}", "A Git object id")]
@@ -94,7 +94,7 @@ class StateCapture(Lenient):
 class StepExecution(Lenient):
     """One step as it ran."""
 
-    step_number: Annotated[Int, Field(ge=1)]
+    step_number: Annotated[int, Field(ge=1), Integral]
     step_id: str | None = None
     phase: Literal["step", "rollback", "finally"] = "step"
     action: Text

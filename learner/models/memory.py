@@ -38,6 +38,8 @@ class Remembered(Strict):
     decided_by: str | None = None
     priority: Literal["high", "medium", "low"] = "medium"
     labels: tuple[str, ...] = ()
+    failures: Count = 0
+    """How often it had been seen when the page was written."""
     executions: tuple[str, ...] = ()
     """The evidence its page names."""
     verdict: Literal["approved", "changes_requested", "none"] = "none"

@@ -18,7 +18,7 @@ from learner.models.runbook import (
     Timeout,
     Version,
 )
-from learner.strict import Count, Int, Json, Matching, Share, Strict, Text, UtcInstant
+from learner.strict import Count, Integral, Json, Matching, Share, Strict, Text, UtcInstant
 
 Citation = Annotated[
     str,
@@ -263,7 +263,7 @@ class FailureCluster(Strict):
     """The failing step's action, None when a check failed."""
     step_id: str | None = None
     check: str | None = None
-    failures: Annotated[Int, Field(ge=1)]
+    failures: Annotated[int, Field(ge=1), Integral]
     hosts: Count
     clients: Count
     first_seen: UtcInstant
@@ -370,6 +370,16 @@ class Decision(Strict):
     findings: tuple[Finding, ...] = ()
     replay: Replay | None = None
     usage: Usage = Usage()
+    revises: Count | None = None
+    """The pull request whose review this answers."""
+
+
+class News(Strict):
+    """More evidence for an open pull request."""
+
+    number: Count
+    failures: Count
+    newest: tuple[ExecutionId, ...]
 
 
 class Closing(Strict):
@@ -389,6 +399,7 @@ class Plan(Strict):
     main_commit: str | None
     decisions: tuple[Decision, ...] = ()
     closings: tuple[Closing, ...] = ()
+    news: tuple[News, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     unverified: tuple[str, ...] = ()
     """Runbook versions whose runs are mostly unverified."""

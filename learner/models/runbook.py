@@ -20,7 +20,7 @@ from pydantic_core import CoreSchema
 
 from learner.actions import catalogue
 from learner.errors import LearnerError
-from learner.strict import Int, Json, Matching, Seconds, Strict, Text, UtcInstant
+from learner.strict import Int, Integral, Json, Matching, Seconds, Strict, Text, UtcInstant
 from learner.template import check, check_expression
 
 Platform = Literal["linux", "windows", "darwin"]
@@ -31,8 +31,8 @@ RunbookRef = Annotated[
 ]
 StepId = Annotated[str, Matching(r"[a-z][a-z0-9_]*", "Names the step; used in expressions as steps.<id>")]
 ParameterName = Annotated[str, Matching(r"[a-z][a-z0-9_]*")]
-Version = Annotated[Int, Field(ge=1)]
-Attempts = Annotated[Int, Field(ge=1, le=100)]
+Version = Annotated[int, Field(ge=1), Integral]
+Attempts = Annotated[int, Field(ge=1, le=100), Integral]
 Timeout = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -132,7 +132,8 @@ def templated(params: type[Strict]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for name, info in params.model_fields.items():
         constrained = _annotated(info.annotation, *info.metadata)
-        fields[name] = (_or_template(constrained), ... if info.is_required() else info.default)
+        default = ... if info.is_required() else info.default
+        fields[name] = (_or_template(constrained), Field(default, description=info.description))
     return create_model(f"Templated{params.__name__}", __base__=Strict, __doc__=params.__doc__, **fields)
 
 
