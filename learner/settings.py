@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from learner.errors import LearnerError
-from learner.strict import Count, Integral, Matching, Seconds, Share, Strict, Text
+from learner.strict import Count, Int, Integral, Matching, Seconds, Share, Strict, Text
 from learner.yaml_tree import YamlError, load
 
 M = TypeVar("M", bound=Strict)
