@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from learner.errors import LearnerError
-from learner.strict import Count, Int, Integral, Matching, Seconds, Share, Strict, Text
+from learner.strict import Count, Integral, Matching, Seconds, Share, Strict, Text
 from learner.yaml_tree import YamlError, load
 
 M = TypeVar("M", bound=Strict)
@@ -131,7 +131,7 @@ class PushSettings(Strict):
 class SpoolSettings(Strict):
     """How much may wait on the host. Nothing is ever dropped: the oldest are packed, then new ones are refused."""
 
-    max_bytes: Annotated[Int, Field(ge=1 << 20)] = 256 << 20
+    max_bytes: Annotated[int, Field(ge=1 << 20), Integral] = 256 << 20
     max_age_days: Annotated[float, Field(gt=0)] = 7.0
     """From this age on, every push says that results have been waiting for too long."""
 

@@ -130,9 +130,7 @@ def _look(git: Git, remote: str, inbox: str, receipt: str) -> _Remote:
 
 def _purge(spool: Spool, there: _Remote) -> int:
     arrived = [entry for entry in spool.pending() if there.received.get(entry.path_in_repo) == entry.blob]
-    for entry in arrived:
-        spool.drop(entry.file)
-    return len(arrived)
+    return spool.drop(arrived)
 
 
 def _unsent(spool: Spool, client_id: str, waiting: dict[str, str]) -> list[Entry]:

@@ -13,8 +13,11 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from learner.errors import LearnerError
@@ -22,6 +25,7 @@ from learner.models.execution import ExecutionResult
 from learner.models.records import SkippedFile
 from learner.repository.objects import blob_id
 from learner.telemetry.lock import locked
+from learner.telemetry.packs import MOST, Packs, sync_folder
 from learner.telemetry.parse import MAX_BYTES, encoded
 
 _NAME = re.compile(
@@ -29,6 +33,12 @@ _NAME = re.compile(
 )
 _SETTLED_SECONDS = 60.0
 """A temporary file this old has no writer any more."""
+
+
+_LOOSE_MOST = 2000
+_LOOSE_KEPT = 200
+_LOOSE_SECONDS = 86_400.0
+"""More files than this, or files older than this, are packed; so many of the newest stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +51,27 @@ class Entry:
     blob: str
     """The id Git gives to the bytes."""
     file: Path
+    """Its file, or the pack it lies in."""
+    read: Callable[[], bytes] = field(repr=False, compare=False)
 
     @property
     def bytes(self) -> bytes:
         """What is to be sent, as it was written.
 
-        Raises: `OSError` when it is gone by now.
+        Raises: `OSError` when it is gone by now or can't be read.
         """
-        return self.file.read_bytes()
+        return self.read()
+
+
+@dataclass(frozen=True)
+class Level:
+    """How full a spool is."""
+
+    waiting: int
+    bytes: int
+    """On disk."""
+    oldest: datetime | None
+    """When the first of what waits was started."""
 
 
 def _nowhere(_step: str) -> None:
@@ -59,28 +82,50 @@ class Spool:
     """Results that wait on this host. Several processes may use one spool at once."""
 
     def __init__(
-        self, path: Path, *, max_result_bytes: int = MAX_BYTES, step: Callable[[str], None] = _nowhere
+        self,
+        path: Path,
+        *,
+        max_result_bytes: int = MAX_BYTES,
+        max_bytes: int = 256 << 20,
+        step: Callable[[str], None] = _nowhere,
     ) -> None:
-        """`step` is told each point at which a process could die.
+        """`max_bytes` on disk are the most that may wait; `step` is told each point at which a process could die.
 
         Raises: `LearnerError` when the folder can't be made.
         """
         self.path = path
         self.max_result_bytes = max_result_bytes
+        self.max_bytes = max_bytes
         self._step = step
         self._pending, self._tmp, self._aside = path / "pending", path / "tmp", path / "aside"
+        self._packs = Packs(path / "packs", step)
+        self._urgent = path / "urgent"
         try:
-            for folder in (self._pending, self._tmp, self._aside):
+            for folder in (self._pending, self._tmp, self._aside, path / "packs"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as e:
             raise _unusable(path, e) from e
 
-    def add(self, result: ExecutionResult) -> Path:
+    def ready(self) -> None:
+        """Nothing, when a result can be kept; to be asked before something is done that must be recorded.
+
+        Raises: `LearnerError` when the spool is full or can't be written.
+        """
+        try:
+            self._make_room(self.max_result_bytes)
+            probe = self._tmp / f"probe.{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as e:
+            raise _unusable(self.path, e) from e
+
+    def add(self, result: ExecutionResult, *, urgent: bool = False) -> Path:
         """Where `result` rests now; on return it survives a power failure. The same result again is the same file.
 
-        A result whose id is taken by another content is set aside with the reason.
+        A result whose id is taken by another content is set aside with the reason. An `urgent` one asks whoever
+        watches the spool to push at once.
 
-        Raises: `LearnerError` when the disk is full, the folder can't be written or the result is too large.
+        Raises: `LearnerError` when spool or disk is full, the folder can't be written or the result is too large.
         """
         content = encoded(result)
         if len(content) > self.max_result_bytes:
@@ -92,26 +137,46 @@ class Spool:
         name = f"{result.started_at:%Y-%m-%d}~{result.client_id}~{result.execution_id}~{blob}.json"
         self._step("begin")
         try:
+            self._make_room(len(content))
             temporary = self._write(name, content)
             kept = self._publish(temporary, name)
+            if urgent:
+                self._urgent.write_bytes(b"")
         except OSError as e:
             raise _unusable(self.path, e) from e
         self._step("kept")
         return kept
 
+    def take_urgent(self) -> bool:
+        """Whether something urgent was added since this was asked last."""
+        try:
+            self._urgent.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def level(self) -> Level:
+        """How full it is."""
+        names = self._names()
+        sizes = (_size(self._pending / name) for name, pack in names.items() if pack is None)
+        oldest = min(names, default=None)
+        return Level(
+            len(names),
+            sum(sizes) + self._packs.size(),
+            datetime.strptime(oldest[:10], "%Y-%m-%d").replace(tzinfo=UTC) if oldest else None,
+        )
+
     def pending(self) -> list[Entry]:
         """What waits, oldest first. Files that are no longer what was written are set aside."""
         self._recover()
         found = []
-        for name in sorted(os.listdir(self._pending)):
+        for name, pack in sorted(self._names().items()):
             match = _NAME.fullmatch(name)
-            file = self._pending / name
-            if not match:
-                self._set_aside(file, "no name that the spool gives")
-                continue
+            assert match
             date, client, execution_id, blob = match.groups()
             path = f"telemetry/{client}/{date.replace('-', '/')}/{execution_id}.json"
-            found.append(Entry(execution_id, client, path, blob, file))
+            read = partial(self._packs.read, pack, name) if pack else (self._pending / name).read_bytes
+            found.append(Entry(execution_id, client, path, blob, pack or self._pending / name, read))
         return found
 
     def whole(self, entry: Entry) -> bytes | None:
@@ -120,33 +185,45 @@ class Spool:
             content = entry.bytes
         except FileNotFoundError:
             return None
-        except OSError as e:
-            self._set_aside(entry.file, f"can't be read: {e.strerror}")
+        except (OSError, zlib.error) as e:
+            self.refuse(entry, f"can't be read: {e}")
             return None
         if blob_id(content) != entry.blob:
-            self._set_aside(entry.file, f"damaged: {len(content)} bytes that are not what was written")
+            self.refuse(entry, f"damaged: {len(content)} bytes that are not what was written")
             return None
         return content
 
     def purge(self, execution_ids: Iterable[str]) -> int:
         """How many entries were taken out: those of `execution_ids`, which are known to have arrived."""
         gone = set(execution_ids)
-        purged = 0
-        for name in os.listdir(self._pending) if gone else ():
-            match = _NAME.fullmatch(name)
-            if match and match[3] in gone:
-                self.drop(self._pending / name)
-                purged += 1
-        return purged
+        return self.drop([entry for entry in self.pending() if entry.execution_id in gone]) if gone else 0
 
-    def drop(self, file: Path) -> None:
-        """Take one file out."""
-        file.unlink(missing_ok=True)
-        self._step("purged one")
+    def drop(self, entries: Sequence[Entry]) -> int:
+        """How many entries were taken out: all of `entries`."""
+        packed = set()
+        for entry in entries:
+            # also when it lies in a pack: a writer killed while packing leaves it in both places
+            (self._pending / _name(entry)).unlink(missing_ok=True)
+            if entry.file.parent != self._pending:
+                packed.add(_name(entry))
+            self._step("purged one")
+        if packed:
+            with locked(self.path / "lock"):
+                self._packs.drop(packed)
+        return len(entries)
 
     def refuse(self, entry: Entry, reason: str) -> None:
         """Set `entry` aside: it can never be sent."""
-        self._set_aside(entry.file, reason)
+        if entry.file.parent != self._pending:
+            name = _name(entry)
+            try:
+                (self._aside / name).write_bytes(entry.bytes)
+            except (OSError, zlib.error):
+                (self._aside / name).write_bytes(b"")  # the pack itself is broken there; the reason tells
+            (self._aside / f"{name}.reason").write_text(reason, "utf-8")
+            self.drop([entry])
+        else:
+            self._set_aside(entry.file, reason)
 
     def quarantined(self) -> tuple[SkippedFile, ...]:
         """What was set aside, and why."""
@@ -183,14 +260,59 @@ class Spool:
             self._step("locked")
             os.replace(temporary, target)
         self._step("renamed")
-        _sync_folder(self._pending)
+        sync_folder(self._pending)
         return target
 
     def _same_id(self, name: str) -> list[str]:
         match = _NAME.fullmatch(name)
         assert match
         sign = f"~{match[2]}~{match[3]}~"
-        return [other for other in os.listdir(self._pending) if sign in other]
+        return [other for other in self._names() if sign in other]
+
+    def _names(self) -> dict[str, Path | None]:
+        """Entry name → its pack, None for one that has a file of its own."""
+        for pack, problem in self._packs.damaged():
+            self._set_aside(pack, f"a pack that can't be opened: {problem}")
+        names: dict[str, Path | None] = {
+            name: pack for name, pack in self._packs.names().items() if _NAME.fullmatch(name)
+        }
+        for name in os.listdir(self._pending):
+            if _NAME.fullmatch(name):
+                names[name] = None
+            else:
+                self._set_aside(self._pending / name, "no name that the spool gives")
+        return names
+
+    def _make_room(self, wanted: int) -> None:
+        """Pack the oldest when much or old is waiting.
+
+        Raises: `LearnerError` when even packed it is too much.
+        """
+        with os.scandir(self._pending) as listing:
+            loose = {file.name: file.stat() for file in listing}
+        size = sum(stat.st_size for stat in loose.values())
+        oldest = min((stat.st_mtime for stat in loose.values()), default=time.time())
+        old = time.time() - oldest > _LOOSE_SECONDS and len(loose) > _LOOSE_KEPT
+        if old or len(loose) > _LOOSE_MOST or size + self._packs.size() + wanted > self.max_bytes // 2:
+            self._pack()
+            size = sum(_size(file) for file in self._pending.iterdir())
+        taken = size + self._packs.size()
+        if taken + wanted > self.max_bytes:
+            raise LearnerError(
+                f"spool {self.path} is full: {taken} of {self.max_bytes} bytes wait to be sent",
+                "nothing was dropped; see why `learner telemetry push` does not get through, or raise spool_limits.max_bytes",
+            )
+
+    def _pack(self) -> None:
+        with locked(self.path / "lock"):
+            loose = sorted(name for name in os.listdir(self._pending) if _NAME.fullmatch(name))
+            old = loose[: max(0, len(loose) - _LOOSE_KEPT)] if len(loose) > _LOOSE_KEPT else loose[: len(loose) // 2]
+            for names in (old[i : i + MOST] for i in range(0, len(old), MOST)):
+                there = [name for name in names if (self._pending / name).exists()]
+                self._packs.write((name, (self._pending / name).read_bytes()) for name in there)
+                for name in there:
+                    (self._pending / name).unlink(missing_ok=True)
+                self._step("loose dropped")
 
     def _recover(self) -> None:
         """What a killed writer had written whole is taken up; what it had not is set aside."""
@@ -219,15 +341,16 @@ class Spool:
             reason_file.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """A rename survives power loss only once its folder is on disk. Source: fsync(2), Linux manual."""
-    if os.name == "nt":  # a folder can't be opened there; NTFS journals the rename
-        return
-    handle = os.open(folder, os.O_RDONLY)
+def _name(entry: Entry) -> str:
+    date = "-".join(entry.path_in_repo.split("/")[2:5])
+    return f"{date}~{entry.client_id}~{entry.execution_id}~{entry.blob}.json"
+
+
+def _size(file: Path) -> int:
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _unusable(path: Path, e: OSError) -> LearnerError:
