@@ -36,6 +36,9 @@ class TelemetrySettings(Strict):
     branch: Text = "telemetry"
     ledger_branch: Text = "ledger"
     max_result_bytes: Annotated[int, Field(ge=1024, le=16 << 20), Integral] = 1 << 20
+    hosts: dict[str, tuple[str, ...]] = {}
+    """`<client_id>/<executor_id>` → host names that this executor may report; `*` stands for any part in both.
+    An executor that no entry names may report any host of its client."""
 
 
 class ModelSettings(Strict):
