@@ -1,0 +1,151 @@
+"""A pattern's edit, with the values of this failure in the place of its `<<names>>`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from learner.models import Runbook, RunbookEdit
+from learner.proposals.patterns.general import Unfit, Value
+from learner.proposals.patterns.pattern import PLACEHOLDER, Pattern
+from learner.proposals.patterns.situation import Situation
+from learner.strict import Json
+
+_EXPRESSIONS = frozenset({"when", "until", "expression", "replaces"})
+_BRACES = re.compile(r"\{\{[^{}]*\}\}")
+_OWN = "own."
+
+
+def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value], because: Sequence[str]) -> RunbookEdit:
+    """The pattern's edit for this parent, each operation citing `because`.
+
+    Raises: `Unfit` when a value is missing or does not go where it is wanted, or the parent has the repair already.
+    """
+    known = _Known(situation, values)
+    operations: list[dict[str, Json]] = []
+    for written in pattern.operations:
+        operation = _filled(written, known)
+        if operation.get("op") == "set_everywhere":
+            operations += _everywhere(operation, situation)
+        else:
+            operations.append(operation)
+    operations = [_named(operation, situation.parent) for operation in operations]
+    whole = {
+        "root_cause": known.prose(pattern.root_cause),
+        "summary": _cut(known.prose(pattern.summary), 200),
+        "expected_effect": known.prose(pattern.expected_effect),
+        "risk": " ".join([known.prose(pattern.risk), *known.warnings()]),
+        "operations": [{**operation, "because": list(because)} for operation in operations],
+    }
+    try:
+        return RunbookEdit.model_validate_json(json.dumps(whole))
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise Unfit(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+
+
+class _Known:
+    """What a name means: a value of the failure, one of the built-in numbers, or `own.<parameter>`."""
+
+    def __init__(self, situation: Situation, values: Mapping[str, Value]) -> None:
+        self._values = dict(values)
+        self._situation = situation
+        self._used: dict[str, Value] = {}
+
+    def value(self, name: str) -> Value:
+        """Raises: `Unfit` when the failure does not say."""
+        part = self._situation.step or self._situation.claim
+        if name in ("step", "check") and part is not None:
+            return Value(part.id)
+        if name.startswith(_OWN):
+            params = part.params if part is not None else {}
+            if (key := name.removeprefix(_OWN)) not in params:
+                raise Unfit(f"the failing step has no parameter {key}")
+            written = params[key]
+            return Value(written, written if isinstance(written, str) and "{{" in written else None)
+        if name in self._situation.numbers:
+            number = self._situation.numbers[name]
+            if not number and name.startswith(("longer_", "more_")):
+                raise Unfit("it already waits as long as is sensible")
+            return Value(number)
+        if name not in self._values:
+            raise Unfit(f"{name} is not known")
+        self._used[name] = self._values[name]
+        return self._values[name]
+
+    def prose(self, text: str) -> str:
+        return " ".join(PLACEHOLDER.sub(lambda m: str(self.value(m[1]).seen), text).split())
+
+    def warnings(self) -> Iterator[str]:
+        """What a reviewer should know of values that stand as they were seen."""
+        for name in sorted(self._used):
+            value = self._used[name]
+            if value.bound_to:
+                yield (
+                    f"{value.seen} is written as it was seen with {', '.join(value.bound_to)}: "
+                    f"with other values the new steps act on the same {name}."
+                )
+
+
+def _filled(value: Json, known: _Known, *, expression: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(item, known, expression=key in _EXPRESSIONS) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, known) for item in value]
+    if not isinstance(value, str):
+        return value
+    if expression:
+        return PLACEHOLDER.sub(lambda m: known.value(m[1]).expression(), value)
+    if whole := PLACEHOLDER.fullmatch(value):
+        return known.value(whole[1]).whole()
+    inner = _BRACES.sub(lambda part: PLACEHOLDER.sub(lambda m: known.value(m[1]).expression(), part[0]), value)
+    return PLACEHOLDER.sub(lambda m: known.value(m[1]).text(), inner)
+
+
+def _everywhere(operation: Mapping[str, Json], situation: Situation) -> Iterator[dict[str, Json]]:
+    """`set_everywhere`: a value of `params` in every step and claim that has the same one as the failing step."""
+    part, name, new = situation.step or situation.claim, operation["name"], operation["value"]
+    assert part is not None
+    old = part.params.get(name)
+    for step in situation.parent.all_steps:
+        if old is not None and step.params.get(name) == old:
+            yield {"op": "set_parameter", "step_id": step.id, "name": name, "value": new}
+    for claim in situation.parent.verification:
+        if old is not None and claim.params.get(name) == old:
+            written = claim.model_dump(mode="json", exclude_unset=True)
+            written["params"] = {**claim.params, name: new}
+            yield {"op": "set_verification", "verification_id": claim.id, "verification": written}
+
+
+def _named(operation: dict[str, Json], parent: Runbook) -> dict[str, Json]:
+    """A new step or claim under an id that is free.
+
+    Raises: `Unfit` when the parent does the same thing already.
+    """
+    key = "verification" if operation["op"] == "add_verification" else "step"
+    if operation["op"] not in ("insert_step", "add_rollback_step", "add_verification"):
+        return operation
+    new = operation[key]
+    steps, claims = parent.all_steps, parent.verification
+    there = (
+        [(c.check, c.params, c.id) for c in claims]
+        if key == "verification"
+        else [(s.action, s.params, s.id) for s in steps]
+    )
+    for kind, params, at in there:
+        if kind == new.get("check", new.get("action")) and params == new.get("params", {}):
+            raise Unfit(f"{at} does this already")
+    taken = {step.id for step in steps} | {claim.id for claim in claims}
+    wanted, number = str(new["id"]), 1
+    while new["id"] in taken:
+        number += 1
+        new = {**new, "id": f"{wanted}_{number}"}
+    return {**operation, key: new}
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
