@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from fnmatch import fnmatchcase
 
 from learner.models.execution import ExecutionResult
 from learner.models.records import SkippedFile
@@ -171,7 +172,7 @@ def _judge(
     place = parse.place(path)
     if place and known.at(path) == entry.oid:
         return  # folded in before; the executor had not seen its receipt
-    reason = _refusal(reader, inbox, place, entry, settings.max_result_bytes)
+    reason = _refusal(reader, inbox, place, entry, settings)
     if not reason and place:
         key = (place.client_id, place.execution_id)
         other = batch.taken.get(key) or known.elsewhere(place)
@@ -185,7 +186,7 @@ def _judge(
     _quarantine(batch, known, inbox, path if place else None, path, entry, reason, now)
 
 
-def _refusal(reader: Objects, inbox: _Inbox, place: Place | None, entry: TreeEntry, max_bytes: int) -> str:
+def _refusal(reader: Objects, inbox: _Inbox, place: Place | None, entry: TreeEntry, settings: TelemetrySettings) -> str:
     """Why this file can't be folded in; empty when it can."""
     if place is None:
         return "no path of a result: telemetry/<client>/<YYYY>/<MM>/<DD>/<execution id>.json"
@@ -196,11 +197,22 @@ def _refusal(reader: Objects, inbox: _Inbox, place: Place | None, entry: TreeEnt
     found: Item | None = reader.info(entry.oid)
     if found is None or found.kind != "blob":
         return "its bytes are missing"
-    if found.size > max_bytes:
-        return f"{found.size} bytes are more than the {max_bytes} that one result may have"
+    if found.size > settings.max_result_bytes:
+        return f"{found.size} bytes are more than the {settings.max_result_bytes} that one result may have"
     whole = reader.read(entry.oid)
-    judged = parse.placed(place.path, (whole.content if whole else None) or b"", max_bytes)
-    return "" if isinstance(judged, ExecutionResult) else judged
+    judged = parse.placed(place.path, (whole.content if whole else None) or b"", settings.max_result_bytes)
+    if not isinstance(judged, ExecutionResult):
+        return judged
+    if not may_report(settings.hosts, inbox.client_id, inbox.executor_id, judged.hostname):
+        return f"host {judged.hostname} is none that executor {inbox.executor_id} may report"
+    return ""
+
+
+def may_report(hosts: Mapping[str, tuple[str, ...]], client_id: str, executor_id: str, hostname: str) -> bool:
+    """Whether an executor may report a host: any, unless `hosts` names the executor."""
+    executor = f"{client_id}/{executor_id}"
+    lists = [names for pattern, names in hosts.items() if fnmatchcase(executor, pattern)]
+    return not lists or any(fnmatchcase(hostname, name) for names in lists for name in names)
 
 
 def _quarantine(

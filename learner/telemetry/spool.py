@@ -38,7 +38,7 @@ _SETTLED_SECONDS = 60.0
 _LOOSE_MOST = 2000
 _LOOSE_KEPT = 200
 _LOOSE_SECONDS = 86_400.0
-"""More files than this, or files older than this, are packed; so many of the newest stay as they are."""
+"""More files than the most, or more old ones than the kept, are packed; so many of the newest stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,10 @@ class Spool:
 
         Raises: `LearnerError` when spool or disk is full, the folder can't be written or the result is too large.
         """
-        content = encoded(result)
+        return self.keep(result, encoded(result), urgent=urgent)
+
+    def keep(self, result: ExecutionResult, content: bytes, *, urgent: bool = False) -> Path:
+        """`add`, for a result that came with its bytes: they are kept as they are."""
         if len(content) > self.max_result_bytes:
             raise LearnerError(
                 f"{result.execution_id}: {len(content)} bytes are more than the {self.max_result_bytes} that one result may have",
@@ -289,24 +292,29 @@ class Spool:
         Raises: `LearnerError` when even packed it is too much.
         """
         with os.scandir(self._pending) as listing:
-            loose = {file.name: file.stat() for file in listing}
-        size = sum(stat.st_size for stat in loose.values())
-        oldest = min((stat.st_mtime for stat in loose.values()), default=time.time())
-        old = time.time() - oldest > _LOOSE_SECONDS and len(loose) > _LOOSE_KEPT
-        if old or len(loose) > _LOOSE_MOST or size + self._packs.size() + wanted > self.max_bytes // 2:
-            self._pack()
-            size = sum(_size(file) for file in self._pending.iterdir())
-        taken = size + self._packs.size()
+            loose = [file.stat() for file in listing]
+        size = sum(stat.st_size for stat in loose)
+        old = sum(stat.st_mtime < time.time() - _LOOSE_SECONDS for stat in loose)
+        if old > _LOOSE_KEPT or len(loose) > _LOOSE_MOST or size + wanted > self.max_bytes // 4:
+            self._pack(_LOOSE_KEPT if len(loose) > 2 * _LOOSE_KEPT else len(loose) // 2)
+        taken = self._taken()
+        if taken + wanted > self.max_bytes:
+            self._pack(0)
+            taken = self._taken()
         if taken + wanted > self.max_bytes:
             raise LearnerError(
                 f"spool {self.path} is full: {taken} of {self.max_bytes} bytes wait to be sent",
                 "nothing was dropped; see why `learner telemetry push` does not get through, or raise spool_limits.max_bytes",
             )
 
-    def _pack(self) -> None:
+    def _taken(self) -> int:
+        return sum(_size(file) for file in self._pending.iterdir()) + self._packs.size()
+
+    def _pack(self, kept: int) -> None:
+        """Pack all but the newest `kept`."""
         with locked(self.path / "lock"):
             loose = sorted(name for name in os.listdir(self._pending) if _NAME.fullmatch(name))
-            old = loose[: max(0, len(loose) - _LOOSE_KEPT)] if len(loose) > _LOOSE_KEPT else loose[: len(loose) // 2]
+            old = loose[: len(loose) - kept]
             for names in (old[i : i + MOST] for i in range(0, len(old), MOST)):
                 there = [name for name in names if (self._pending / name).exists()]
                 self._packs.write((name, (self._pending / name).read_bytes()) for name in there)

@@ -338,3 +338,17 @@ def test_git_of_a_bare_remote_needs_no_clone(world: World) -> None:
 
     folded = folding.fold(Git(world.remote.path), ".", settings=SETTINGS, author=WHO, now=NOW)
     assert folded.results == 1
+
+
+def test_an_executor_may_be_held_to_a_list_of_hosts(world: World) -> None:
+    from tests.telemetry.conftest import SETTINGS
+
+    limited = SETTINGS.model_copy(update={"hosts": {"acme/web-*": ("web-1", "db-*")}})
+    for number, host in enumerate(["web-1", "db-7", "mail-1"]):
+        world.spool("web-9").add(numbered(number, hostname=host))
+        world.spool("free").add(numbered(number + 10, hostname=host))
+    world.push("web-9")
+    world.push("free")
+    folded = world.fold(settings=limited)
+    assert folded.results == 5
+    assert [one.reason for one in folded.quarantined] == ["host mail-1 is none that executor web-9 may report"]
