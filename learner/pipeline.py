@@ -49,7 +49,7 @@ from learner.proposals import edit as edits
 from learner.proposals import select as selection
 from learner.proposals.brief import Brief, Draft, NoProposal, Proposer
 from learner.replay import replay
-from learner.report.metrics import VersionFold
+from learner.report.metrics import Metrics, VersionFold, metrics
 from learner.report.metrics import versions as version_metrics
 from learner.repository import refs
 from learner.repository.git import Git, Identity
@@ -175,7 +175,7 @@ def plan(job: Job) -> Plan:
     if collected.rebuilt and book.state:
         job.tell(f"read all telemetry again: {collected.rebuilt}")
     runbooks, broken = current_runbooks(job.git, main)
-    memory = _recall(job, book)
+    memory = recall(job, book)
     scene = Scene(
         runbooks=runbooks,
         state=collected.state,
@@ -198,7 +198,7 @@ def plan(job: Job) -> Plan:
         closings=_moot(memory, runbooks),
         news=_news(memory, decisions),
         skipped=(*collected.skipped, *broken),
-        unverified=_unverified(collected.state),
+        unverified=mostly_unverified(collected.state),
         state=collected.state.canonical(),
         usage=sum((decision.usage for decision in decisions), Usage()),
     )
@@ -220,7 +220,7 @@ def apply(job: Job, planned: Plan) -> Learned:
         i for p in planned.proposals for i in (*p.cluster.evidence, *(c.partition("#")[0] for c in p.edit.citations()))
     }
     results = reading.results(job.git, commit, cited)
-    pulls = {pull.number: pull for pull in _recall(job, book).open}
+    pulls = {pull.number: pull for pull in recall(job, book).open}
 
     ready, left = [], []
     for decision in planned.decisions:
@@ -250,7 +250,7 @@ def apply(job: Job, planned: Plan) -> Learned:
             links=links, known_heads=heads,
         )  # fmt: skip
         if asked is not None and published.action == "revised":
-            publishing.answer(job.gateway, job.gateway.pull_of(asked.branch), asked, prepared.proposal)
+            publishing.answer(job.gateway, asked, prepared.proposal)
         done.append(published)
     done += publishing.follow_up(job.gateway, planned)
     return Learned(planned, tuple(done))
@@ -493,12 +493,13 @@ def known_heads(book: ledger.Ledger) -> frozenset[str]:
     )
 
 
-def _recall(job: Job, book: ledger.Ledger) -> Memory:
+def recall(job: Job, book: ledger.Ledger) -> Memory:
+    """What the forge remembers; nothing when the job has no forge."""
     if job.gateway is None:
         return Memory()
-    from learner.forge.memory import recall
+    from learner.forge import memory
 
-    return recall(job.gateway, known_heads(book))
+    return memory.recall(job.gateway, known_heads(book))
 
 
 def _is_current(cluster: FailureCluster, runbooks: Mapping[str, RunbookFile]) -> bool:
@@ -564,7 +565,7 @@ def _news(memory: Memory, decisions: Sequence[Decision]) -> tuple[News, ...]:
     return tuple(found)
 
 
-def _unverified(state: State) -> tuple[str, ...]:
+def mostly_unverified(state: State) -> tuple[str, ...]:
     """Versions whose runs are mostly unverified: not failing, but lacking a verifier."""
     return tuple(v.ref for v in version_metrics(state.held("versions")) if v.unverified * 2 > v.runs)
 
@@ -606,3 +607,12 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
         reviews=changed,
         state=planned.state,
     )
+
+
+def report(job: Job) -> Metrics:
+    """Metrics of all telemetry and all decisions, read only."""
+    main = fetch_main(job)
+    book = ledger.read(job.git, job.telemetry_remote, job.settings.telemetry)
+    commit = telemetry_branch.tip(job.git, job.telemetry_remote, job.settings.telemetry)
+    collected = reading.collect(job.git, commit, FOLDS, State.parse(book.state) if book.state else None)
+    return metrics(collected.state.held("versions"), recall(job, book), job.now, approved_blobs(job.git, main))

@@ -13,6 +13,7 @@ from learner.console import document, out, tell
 
 if TYPE_CHECKING:
     from learner.models import Decision, SkippedFile, Usage
+    from learner.runbook_file import RunbookFile
 
 
 @click.command()
@@ -174,7 +175,8 @@ def _plain(
         settings = settings.model_copy(
             update={"limits": settings.limits.model_copy(update={"min_failures": min_failures})}
         )
-    files, broken = {}, []
+    files: dict[str, RunbookFile] = {}
+    broken = []
     for path in sorted(runbooks.rglob("*.yaml")):
         if "patterns" in path.relative_to(runbooks).parts:
             continue
@@ -202,4 +204,4 @@ def _plain(
         )
     )
     usage = sum((decision.usage for decision in decisions), Usage())
-    return decisions, (*collected.skipped, *broken), pipeline._unverified(collected.state), usage
+    return decisions, (*collected.skipped, *broken), pipeline.mostly_unverified(collected.state), usage

@@ -117,8 +117,11 @@ def _push(git: Git, remote: str, prepared: Prepared, there: str | None) -> None:
         )
 
 
-def answer(gateway: Gateway, pull: Pull, asked: Remembered, proposal: Proposal) -> None:
+def answer(gateway: Gateway, asked: Remembered, proposal: Proposal) -> None:
     """Answer every comment on a line, and the review itself, with what the revision did about it."""
+    pull = gateway.pull_of(asked.branch)
+    if pull is None:
+        return
     changes = "; ".join(operation.op.replace("_", " ") for operation in proposal.edit.operations)
     words = f"Revised: {prose(proposal.edit.summary, 200)} ({prose(changes, 300)})."
     for word in asked.words:

@@ -14,4 +14,4 @@ try:
     secret.read_text()
 except PermissionError as e:
     sys.exit(f"rotate-token: {type(e).__name__}: {e}")
-print("rotated")
+sys.stdout.write("rotated\n")
