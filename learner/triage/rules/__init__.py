@@ -1,0 +1,62 @@
+"""The rules, found by being there: every module of this package holds the rules of one family of causes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from learner.models.execution import FailureType
+from learner.models.records import Verdict
+from learner.triage.case import Case, Rule
+
+__all__ = ["Case", "Rule", "all_rules", "judge", "verdicts"]
+
+SURE = 0.6
+"""Below this a verdict is doubt."""
+MARGIN = 0.1
+"""Two types whose confidence lies closer than this contradict each other."""
+
+
+@lru_cache(maxsize=1)
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule, by name."""
+    found: dict[str, Rule] = {}
+    for module in iter_modules(__path__, f"{__name__}."):
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, Rule):
+                found[value.name] = value
+    return tuple(found[name] for name in sorted(found))
+
+
+def verdicts(case: Case) -> list[Verdict]:
+    """What every rule that has something to say says of the case, surest first."""
+    found = [verdict for rule in all_rules() if (verdict := rule(case)) and verdict.confidence >= SURE]
+    return sorted(found, key=lambda verdict: (-verdict.confidence, verdict.decided_by))
+
+
+def judge(case: Case) -> Verdict | None:
+    """The rules' verdict; None when none applies, or when they contradict each other about what to do.
+
+    A permission problem stands before everything: no runbook may learn its way around one. Then come rules that
+    overrule the rest, then the surest, unless a close second says the opposite about whether a better runbook helps.
+    """
+    found = verdicts(case)
+    for verdict in found:
+        if verdict.failure_type is FailureType.PERMISSION_DENIED:
+            return verdict
+    overruling = {f"rule:{rule.name}" for rule in all_rules() if rule.overrules}
+    for verdict in found:
+        if verdict.decided_by in overruling:
+            return verdict
+    if not found:
+        return None
+    best = found[0]
+    for other in found[1:]:
+        close = round(best.confidence - other.confidence, 4) <= MARGIN
+        contradicts = other.failure_type is not best.failure_type and (
+            best.failure_type.improvable or other.failure_type.improvable
+        )
+        if close and contradicts:
+            return None
+    return best

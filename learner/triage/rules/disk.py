@@ -1,0 +1,78 @@
+"""A disk that stays full: the wrong mount was cleaned, too little, or it is inodes that are gone."""
+
+from __future__ import annotations
+
+from learner.models.execution import FailureType
+from learner.triage.case import Case, Seen, Sign, rule, said
+from learner.triage.claims import FULL_PERCENT, mount_of, mounts
+
+_NO_SPACE = said(r"no space left on device", r"\bENOSPC\b", r"no free inodes", r"inode", r"out of inodes")
+_CLEANS = {
+    "vacuum_journal": "/var/log/journal",
+    "rotate_logs": "/var/log",
+    "clean_package_cache": "/var/cache",
+    "clean_directory": "",
+    "remove_file": "",
+}
+
+
+def _full_still(seen: Seen) -> bool:
+    if seen.check:
+        return seen.check.check == "disk_usage_below"
+    return bool(_NO_SPACE.search(seen.text)) or "disk" in seen.error.lower()
+
+
+def _cleaned(seen: Seen) -> list[str]:
+    """Paths in which its steps cleaned."""
+    return [str(step.params.get("path") or _CLEANS[step.action] or "/") for step in seen.did(*_CLEANS)]
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def wrong_mount_cleaned(seen: Seen, case: Case) -> Sign | None:
+    """Every path that was cleaned lies on another mount than the full one."""
+    cleaned = _cleaned(seen)
+    if not cleaned or not _full_still(seen):
+        return None
+    usage = {path: used for path, used, _ in mounts(seen.before) if used is not None}
+    full = sorted(path for path, used in usage.items() if used >= FULL_PERCENT)
+    on = {mount_of(path, list(usage)) for path in cleaned}
+    if not full or on & set(full):
+        return None
+    return Sign(0.93, f"{full[0]} was {usage[full[0]]:g}% full; {', '.join(cleaned)} was cleaned, which lies on "
+                f"{', '.join(sorted(mount or '/' for mount in on))}", seen.cite)  # fmt: skip
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def inodes_exhausted(seen: Seen, case: Case) -> Sign | None:
+    """There is space but there are no inodes: many small files have to go, not large ones."""
+    if not case.disk_is_its_business:
+        return None
+    for path, used, inodes in mounts(seen.before):
+        if inodes is not None and inodes >= 95 and (used is None or used < FULL_PERCENT):
+            return Sign(
+                0.95,
+                f"{path} has {inodes:g}% of its inodes in use"
+                + (f" and {used:g}% of its space" if used is not None else ""),
+                seen.cite,
+            )
+    if seen.text and "inode" in seen.text.lower() and _NO_SPACE.search(seen.text):
+        return Sign(0.8, f"inodes are what is short: “{seen.error.strip()[:160]}”", seen.cite)
+    return None
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def cleaned_too_little(seen: Seen, case: Case) -> Sign | None:
+    """The right mount was cleaned and is still full: what fills it is not what the runbook cleans."""
+    cleaned = _cleaned(seen)
+    if not cleaned or not _full_still(seen) or not case.disk_is_its_business:
+        return None
+    before = {path: used for path, used, _ in mounts(seen.before) if used is not None}
+    after = {path: used for path, used, _ in mounts(seen.after) if used is not None}
+    for mount in sorted({mount_of(path, list(before)) or "/" for path in cleaned}):
+        if before.get(mount, 0) >= FULL_PERCENT and after.get(mount, 0) >= 80:
+            return Sign(
+                0.8,
+                f"{mount} went from {before[mount]:g}% to {after[mount]:g}%: what fills it is not what was cleaned",
+                seen.cite,
+            )
+    return None

@@ -1,0 +1,87 @@
+"""It works on one kind of system and fails on another: concluded from contrast or from the host's own facts."""
+
+from __future__ import annotations
+
+from learner.mentions import services_in
+from learner.models.execution import FailureType
+from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+
+NOT_THERE = said(
+    r"unit \S+ (?:could not be found|not found|not loaded|does not exist)", r"unit file \S+ does not exist", r"not-found",
+    r"unrecognized service", r"no such (?:service|process name|group|unit)\b", r"ERROR \(no such (?:process|group)\)",
+    r"does not exist as an installed service", r"FAILED 1060:", r"cannot find any service with service name",
+    r"could not find (?:the )?(?:requested )?service", r"service \S+ (?:is |was )?not found", r"could not find service",
+)  # fmt: skip
+_TOOL = said(
+    r"command not found", r"\w: not found\b", r"executable file not found in \$PATH", r"no such file or directory",
+    r"is not recognized as (?:an internal or external command|the name of a cmdlet)", r"exit code 127\b", r"status=203/EXEC",
+    r"\bENOENT\b", r"cannot find (?:the )?(?:path|file)", r"does not exist",
+)  # fmt: skip
+_SPEAKS_OTHERWISE = said(
+    r"(?:invalid|illegal|unrecognized|unrecognised|unknown) option", r"unknown (?:argument|lvalue|directive|switch|command|operation|verb)\b",
+    r"unsupported option", r"unable to locate package", r"no package \S+ available", r"no match for argument",
+    r"package \S+ (?:not found|has no installation candidate)", r"nothing provides", r"target not found", r"invalid (?:user|group)\b",
+    r"unknown (?:user|group)\b", r"user \S+ does not exist", r"getpwnam\(\"?\S+ failed", r"getgrnam\(\"?\S+ failed",
+    r"a parameter cannot be found that matches", r"usage: ", r"no such user", r"syntax error", r"bad substitution", r"not supported on this",
+    r"exec format error", r"version .{1,30} not found", r"status=217/USER", r"status=216/GROUP",
+)  # fmt: skip
+_NO_MANAGER = said(
+    r"system has not been booted with systemd", r"failed to connect to bus", r"failed to get d-bus connection",
+    r"running in chroot, ignoring", r"systemctl: (?:command )?not found", r"unix://\S*supervisor\S* no such file",
+    r"unix://\S*supervisor\S* refused connection", r"rc-service: (?:command )?not found", r"launchctl: (?:command )?not found",
+)  # fmt: skip
+
+# The same service under the names that distributions give it.
+_NAMES = (
+    ("apache2", "httpd"), ("cron", "crond", "cronie"), ("ssh", "sshd"), ("chrony", "chronyd"), ("ntp", "ntpd", "ntpsec"),
+    ("mysql", "mysqld", "mariadb"), ("bind9", "named"), ("redis", "redis-server"), ("syslog", "rsyslog", "syslog-ng"),
+    ("php-fpm", "php7.4-fpm", "php8.1-fpm", "php8.2-fpm", "php8.3-fpm", "php8.4-fpm"), ("docker", "docker-ce", "dockerd"),
+    ("postgresql", "postgres", "postgresql-server"), ("nfs-server", "nfs-kernel-server"), ("squid", "squid3"),
+    ("smbd", "smb", "samba"), ("networking", "network", "NetworkManager", "systemd-networkd"), ("memcache", "memcached"),
+    ("tomcat", "tomcat9", "tomcat10"), ("isc-dhcp-server", "dhcpd"), ("ufw", "firewalld", "nftables"), ("exim4", "exim"),
+)  # fmt: skip
+
+
+@rule(FailureType.ENVIRONMENT_DIFFERENCE)
+def works_on_another_system(seen: Seen, case: Case) -> Sign | None:
+    """A name, path, command or option is not there on this kind of system; where it worked is another kind."""
+    contrast = case.on_another_system()
+    if not contrast:
+        return None
+    for pattern, confidence in ((NOT_THERE, 0.93), (_NO_MANAGER, 0.93), (_TOOL, 0.9), (_SPEAKS_OTHERWISE, 0.9)):
+        if match := pattern.search(seen.text):
+            return Sign(confidence, f"{contrast}; here: “{first_line(seen.text, match)}”", seen.cite)
+    return None
+
+
+@rule(FailureType.ENVIRONMENT_DIFFERENCE)
+def service_has_another_name(seen: Seen, case: Case) -> Sign | None:
+    """The service is not there under the name it was asked for, and the host's state shows it under another one."""
+    match = NOT_THERE.search(seen.text)
+    if not match:
+        return None
+    asked = {str(seen.params.get("name", "")), *services_in(seen.text)} - {""}
+    known = {name for name, status in seen.before.get("services", {}).items() if status != "unknown"}
+    for names in _NAMES:
+        wanted = {name for name in asked if name.removesuffix(".service") in names}
+        there = sorted(name for name in known - asked if name.removesuffix(".service") in names)
+        if wanted and there:
+            return Sign(
+                0.85,
+                f"{sorted(wanted)[0]} is called {there[0]} on this host: “{first_line(seen.text, match)}”",
+                seen.cite,
+            )
+    return None
+
+
+@rule(FailureType.ENVIRONMENT_DIFFERENCE)
+def other_service_manager(seen: Seen, case: Case) -> Sign | None:
+    """The step speaks to a service manager that this host does not run, as its own facts say."""
+    match = _NO_MANAGER.search(seen.text)
+    runs = seen.result.host.service_manager
+    if not match or not runs or runs in match[0].lower():
+        return None
+    spoken = "systemd" if "systemd" in match[0].lower() or "bus" in match[0].lower() else ""
+    if spoken == runs:
+        return None
+    return Sign(0.8, f"this host runs {runs}: “{first_line(seen.text, match)}”", seen.cite)

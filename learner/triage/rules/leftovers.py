@@ -1,0 +1,77 @@
+"""What an earlier process left behind: pid files, locks, sockets."""
+
+from __future__ import annotations
+
+import re
+
+from learner.mentions import paths_in
+from learner.models.execution import FailureType
+from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+
+_PID = said(
+    r"pid ?file .{0,200}(?:exists|already|found|stale)", r"(?:stale|old|existing) pid ?file", r"lock file \"[^\"]*postmaster\.pid\" already exists",
+    r"is another (?:instance|process|postmaster|copy|server|daemon)\b.{0,60}(?:running|using)?",
+    r"a server is already running\. check \S+\.pid", r"pid file found", r"(?:httpd|apache2?) \(pid \d+\) already running",
+    r"otherpid may be", r"another \S+ may already be running", r"appears to still be running with pid", r"check lockfile \S+\.pid",
+    r"\S+\.pid['\"’”]?:? (?:already exists|file exists)", r"already running with pid \d+ \(from \S+\)",
+)  # fmt: skip
+_LOCK = said(
+    r"lock ?file .{0,160}(?:exists|already|held|present)", r"unable to (?:create|lock) .{0,160}\.(?:lock|lck)\b", r"could not lock ",
+    r"unable to lock the lock file", r"unable to lock \./ibdata1", r"failed to obtain node locks?", r"another \S+ instance is already running",
+    r"another instance of certbot is already running", r"\.(?:lock|lck)['\"’”]?: file exists", r"resource temporarily unavailable.{0,40}lock",
+    r"failed to (?:acquire|obtain|get) (?:a |an |the )?(?:exclusive )?lock", r"(?:is|are) locked by (?:another|pid|process)",
+    r"lock is held by", r"remove (?:the )?(?:stale )?lock", r"repository is already locked", r"cannot lock ",
+)  # fmt: skip
+_PACKAGES = re.compile(r"dpkg|/var/lib/apt|/var/cache/apt|\brpm\b|\byum\b|\bdnf\b|zypp|pacman|\bapk\b", re.IGNORECASE)
+_SOCKET = said(r"address already in use", r"\bEADDRINUSE\b", r"file exists", r"another process is .{0,40}socket",
+               r"already in use by another process", r"already listening")  # fmt: skip
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def stale_pid_file(seen: Seen, case: Case) -> Sign | None:
+    """A pid file of a process that is gone keeps the service from starting."""
+    match = _PID.search(seen.text)
+    if not match or _PACKAGES.search(first_line(seen.text, match)):
+        return None
+    running = [name for name in seen.own_services if seen.service(name) == "running"]
+    if running:
+        return None  # then the file speaks the truth
+    paths = [path for path in paths_in(seen.text) if path.endswith(".pid") or "/run/" in path or "lock" in path]
+    known = [path for path in paths if seen.exists(path) is not None]
+    if known and not any(seen.exists(path) for path in known):
+        return None
+    borne_out = bool(known) or any(seen.service(name) in ("failed", "stopped") for name in seen.own_services)
+    where = paths[0] if paths else "a pid file"
+    return Sign(0.95 if borne_out else 0.85, f"{where} is left over and keeps the service from starting: "
+                f"“{first_line(seen.text, match)}”", seen.cite)  # fmt: skip
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def stale_lock(seen: Seen, case: Case) -> Sign | None:
+    """A lock file stands in the way that no step looks at."""
+    match = _LOCK.search(seen.text)
+    if not match or _PACKAGES.search(first_line(seen.text, match)):
+        return None
+    paths = [
+        path for path in paths_in(seen.text) if "lock" in path.rsplit("/", 1)[-1] or path.endswith((".lck", ".pid"))
+    ]
+    if any(seen.exists(path) is False for path in paths):
+        return None
+    borne_out = any(seen.exists(path) for path in paths)
+    where = paths[0] if paths else "a lock"
+    return Sign(
+        0.92 if borne_out else 0.82, f"{where} is held or left over: “{first_line(seen.text, match)}”", seen.cite
+    )
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def stale_socket(seen: Seen, case: Case) -> Sign | None:
+    """A Unix socket's file is left over, so that the address counts as in use."""
+    match = _SOCKET.search(seen.text)
+    if not match:
+        return None
+    line = first_line(seen.text, match)
+    sockets = [path for path in paths_in(line) if path.endswith((".sock", ".socket")) or ".s.PGSQL" in path]
+    if not sockets or seen.exists(sockets[0]) is False:
+        return None
+    return Sign(0.9 if seen.exists(sockets[0]) else 0.84, f"{sockets[0]} is left over: “{line}”", seen.cite)

@@ -1,0 +1,161 @@
+"""It would have worked with more time, or a moment later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from learner.models.execution import FailureType
+from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.claims import holds
+
+_TIMED_OUT = said(
+    r"timed? ?out", r"timeout (?:was )?exceeded", r"did not respond to the start or control request in a timely fashion", r"FAILED 1053:",
+    r"deadline exceeded", r"took too long", r"gave up waiting", r"is not open\b", r"is (?:starting|activating|unknown|stopped), not running",
+)  # fmt: skip
+_STILL_STARTING = said(
+    r"the database system is (?:starting up|in recovery mode|not yet accepting connections)", r"LOADING Redis is loading the dataset", r"still (?:starting|loading|initiali[sz]ing|warming)",
+    r"\bis starting up\b", r"not yet (?:ready|accepting|available|up)", r"warming up", r"recovery in progress", r"BUSY Redis is busy", r"initiali[sz]ation in progress",
+    r"start-pending", r"state: ?(?:starting|activating)", r"is activating\b", r"health: starting", r"(?-i:\bSTARTING\b)",
+)  # fmt: skip
+_RACE = said(
+    r"start request repeated too quickly", r"start-limit-hit", r"job for \S+ canceled", r"has been marked for deletion", r"FAILED 1072:",
+    r"cannot accept control messages at this time", r"FAILED 1061:", r"still (?:stopping|shutting down)", r"is (?:stopping|shutting down|deactivating)",
+    r"stop-pending", r"transaction (?:for \S+ )?is destructive", r"conflicting job", r"shutdown in progress", r"another operation is in progress",
+)  # fmt: skip
+_REFUSED = said(
+    r"refused",
+    r"closed",
+    r"no answer",
+    r"\b50[234]\b",
+    r"not open",
+    r"reset by peer",
+    r"starting",
+    r"empty reply",
+    r"unknown",
+    r"stopped",
+)
+
+_WAITS: dict[str, str] = {"wait_for_service": "service_running", "wait_for_port": "port_open", "wait_for_http": "http_ok",
+                          "check_port": "port_open", "check_http": "http_ok"}  # fmt: skip
+_STARTS = ("start_service", "restart_service", "reload_service", "run_command", "run_script")
+
+
+def _turned_good(seen: Seen) -> bool:
+    """Whether the state after the run shows what the failing step or check was waiting for."""
+    if seen.check:
+        return holds(seen.check.check, seen.check.params, seen.after) is True
+    if seen.action in _WAITS:
+        params = {
+            key: value
+            for key, value in seen.params.items()
+            if key in ("name", "port", "host", "url", "expect_status", "contains")
+        }
+        return holds(_WAITS[seen.action], params, seen.after) is True
+    if seen.action in ("start_service", "restart_service"):
+        return holds("service_running", {"name": seen.params.get("name", "")}, seen.after) is True
+    return False
+
+
+def _was_good(seen: Seen) -> bool:
+    if seen.check:
+        return holds(seen.check.check, seen.check.params, seen.before) is True
+    return False
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def start_timeout_too_short(seen: Seen, case: Case) -> Sign | None:
+    """A step ran out of time, and what it waited for came soon after or needs about as long elsewhere."""
+    if not seen.step:
+        return None
+    match = _TIMED_OUT.search(seen.error)
+    if not match and not seen.step.timed_out:
+        return None
+    if seen.others and not any(seen.is_own(host) for host, _ in seen.addresses):
+        return None
+    said_so = f"“{first_line(seen.error, match)}”" if match else "it ran out of time"
+    if _turned_good(seen):
+        return Sign(0.93, f"what it waited for was there when the run ended: {said_so}", seen.cite)
+    if starting := _STILL_STARTING.search(seen.text):
+        return Sign(0.9, f"it was still starting: “{first_line(seen.text, starting)}”", seen.cite)
+    if not seen.step.timed_out and seen.action not in _STARTS and seen.action not in _WAITS:
+        return None
+    own_failed = any(seen.service(name, after=True) in ("failed", "stopped") for name in seen.own_services)
+    if own_failed:
+        return None  # it did not need more time, it died
+    took = _seconds_elsewhere(seen, case)
+    spent = seen.step.duration_seconds
+    if took and spent and took >= 0.7 * spent:
+        return Sign(0.82, f"it got {spent:g} s; where it worked it took up to {took:g} s", seen.cite)
+    if match and ("timely fashion" in match[0] or "1053" in match[0] or "exceeded" in match[0]):
+        return Sign(0.75, f"the service manager gave up waiting: {said_so}", seen.cite)
+    if seen.step.timed_out and any(seen.service(name, after=True) == "running" for name in seen.own_services):
+        return Sign(0.78, f"the service was running when the run ended: {said_so}", seen.cite)
+    return None
+
+
+def _seconds_elsewhere(seen: Seen, case: Case) -> float | None:
+    """The longest the same step took in a verified success."""
+    took = [
+        step.duration_seconds
+        for result in case.successes
+        for step in result.executed_steps
+        if seen.step and step.step_id == seen.step.step_id and step.success and step.duration_seconds is not None
+    ]
+    return max(took, default=None)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def verification_too_early(seen: Seen, case: Case) -> Sign | None:
+    """A check looked before what it asks for was there: the state after the run holds it."""
+    check = seen.check
+    if not check or _was_good(seen):
+        return None
+    if _turned_good(seen):
+        return Sign(
+            0.93,
+            f"{check.id} failed after {check.waited_seconds:g} s, and the state after the run holds what it asks for",
+            seen.cite,
+        )
+    if starting := _STILL_STARTING.search(seen.text):
+        return Sign(
+            0.88, f"it was still starting when {check.id} looked: “{first_line(seen.text, starting)}”", seen.cite
+        )
+    started = seen.did("start_service", "restart_service", "reload_service")
+    running = started and all(
+        seen.service(str(step.params.get("name", "")), after=True) == "running" for step in started
+    )
+    short = check.waited_seconds <= 2.0
+    if (
+        running
+        and short
+        and check.check in ("port_open", "http_ok")
+        and _REFUSED.search(_words(check.observed))
+        and not seen.down()
+    ):
+        waited = [c.waited_seconds for result in case.successes for c in result.checks if c.id == check.id and c.passed]
+        surer = bool(waited) and max(waited) >= 0.5
+        return Sign(0.86 if surer else 0.75, f"{check.id} looked {check.waited_seconds:g} s after the start and found “{_words(check.observed)}”; "
+                    "the service is running", seen.cite)  # fmt: skip
+    return None
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def race_after_restart(seen: Seen, case: Case) -> Sign | None:
+    """One order came before the one before it was done."""
+    match = _RACE.search(seen.text)
+    if not match:
+        return None
+    return Sign(0.78, f"an order came too soon after another: “{first_line(seen.text, match)}”", seen.cite)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def used_while_starting(seen: Seen, case: Case) -> Sign | None:
+    """A step used a service that said it was still starting."""
+    match = _STILL_STARTING.search(seen.error)
+    if not match or not seen.step or seen.others:
+        return None
+    return Sign(0.88, f"the service was still starting: “{first_line(seen.error, match)}”", seen.cite)
+
+
+def _words(observed: Any) -> str:
+    return str(observed)[:120]

@@ -1,0 +1,75 @@
+"""The incident names something else than what is wrong."""
+
+from __future__ import annotations
+
+from learner.facts import get
+from learner.models.execution import FailureType
+from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.claims import borne_out, exhausted, mounts
+
+_NO_SPACE = said(r"no space left on device", r"\bENOSPC\b", r"not enough space on the disk", r"disk (?:is )?full",
+                 r"don't have enough free space in", r"database or disk is full", r"write error: disk full")  # fmt: skip
+_NO_MEMORY = said(r"out of memory", r"cannot allocate memory", r"\bENOMEM\b", r"oom-kill", r"oom_reaper", r"killed process \d+",
+                  r"memory cgroup out of memory", r"not enough memory", r"OutOfMemory(?:Error|Exception)")  # fmt: skip
+_NOT_YET = said(r"certificate is not yet valid", r"not yet valid", r"clock skew", r"time (?:difference|skew) .{0,30}too (?:great|large)",
+                r"clock skew too great")  # fmt: skip
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def something_else_is_wrong(seen: Seen, case: Case) -> Sign | None:
+    """What the incident calls broken was in order, and something else visibly was not."""
+    if borne_out(seen) is not False:
+        return None
+    other = exhausted(seen.before) or (f"{seen.down()[0]} was down" if seen.down() else "")
+    if not other:
+        return None
+    return Sign(
+        0.86, f"the incident says {seen.result.incident_type}, but that was in order; {other}", seen.result.execution_id
+    )
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def full_disk_beneath(seen: Seen, case: Case) -> Sign | None:
+    """A full disk stopped a runbook that is about something else; there is a runbook for full disks."""
+    match = _NO_SPACE.search(seen.text)
+    if not match or case.disk_is_its_business:
+        return None
+    known = [(path, used, inodes) for path, used, inodes in mounts(seen.before) if used is not None]
+    if known and all((used or 0) < 85 and (inodes or 0) < 90 for _, used, inodes in known):
+        return None  # the recorded state does not bear it out
+    return Sign(0.86 if known else 0.78, f"the disk is full, and that is another incident than {seen.result.incident_type}: "
+                f"“{first_line(seen.text, match)}”", seen.cite)  # fmt: skip
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def no_memory_beneath(seen: Seen, case: Case) -> Sign | None:
+    """The host ran out of memory beneath a runbook that is about something else."""
+    match = _NO_MEMORY.search(seen.text)
+    if not match or "memory" in seen.incident_type or "oom" in seen.incident_type:
+        return None
+    usage = get(seen.before, ("memory", "usage_percent"))
+    if isinstance(usage, int | float) and usage < 80:
+        return None
+    return Sign(0.85 if usage is not None else 0.75, f"the host has no memory left, and that is another incident than "
+                f"{seen.result.incident_type}: “{first_line(seen.text, match)}”", seen.cite)  # fmt: skip
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def wrong_clock_beneath(seen: Seen, case: Case) -> Sign | None:
+    """The clock is wrong, so that certificates and tickets look too young."""
+    match = _NOT_YET.search(seen.text)
+    if not match or "time" in seen.incident_type:
+        return None
+    offset = get(seen.before, ("time", "offset_seconds"))
+    if isinstance(offset, int | float) and abs(offset) < 5:
+        return None
+    return Sign(0.85 if offset is not None else 0.72, f"the clock is wrong, not what the incident names: "
+                f"“{first_line(seen.text, match)}”", seen.cite)  # fmt: skip
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def executor_says_wrong_diagnosis(seen: Seen, case: Case) -> Sign | None:
+    """Whoever ran it says that the incident named the wrong thing. A hint: surer rules win."""
+    if seen.result.was_correct_diagnosis is not False:
+        return None
+    return Sign(0.7, "whoever ran it says that the incident named the wrong cause", seen.result.execution_id)

@@ -1,0 +1,65 @@
+"""The runbook is not the one for this incident."""
+
+from __future__ import annotations
+
+from learner.models.execution import FailureType
+from learner.triage.case import Case, Seen, Sign, rule
+from learner.triage.claims import borne_out, exhausted
+
+_ABOUT_REACHING = ("endpoint_down", "port_unreachable", "endpoint_slow", "latency")
+
+
+@rule(FailureType.WRONG_RUNBOOK, overrules=True)
+def type_not_served(seen: Seen, case: Case) -> Sign | None:
+    """The runbook does not say that it serves this type of incident."""
+    if case.runbook is None or seen.result.was_correct_runbook is True:
+        return None
+    served = {kind.strip().lower().replace("-", "_") for kind in case.runbook.incident_types}
+    if seen.incident_type in served or seen.result.incident_type in case.runbook.incident_types:
+        return None
+    return Sign(
+        0.95,
+        f"the incident is a {seen.result.incident_type}; {case.runbook.ref} serves {', '.join(case.runbook.incident_types)}",
+        seen.result.execution_id,
+    )
+
+
+@rule(FailureType.WRONG_RUNBOOK)
+def healthy_all_along(seen: Seen, case: Case) -> Sign | None:
+    """What the incident calls broken was in order before the run, and nothing else is visibly wrong."""
+    if borne_out(seen) is not False or exhausted(seen.before) or seen.down():
+        return None
+    what = ", ".join(sorted(seen.own_services)) or "what the incident names"
+    return Sign(
+        0.8,
+        f"{what} was in order before the run: the trouble behind this {seen.result.incident_type} lies elsewhere, and this "
+        "runbook does not look there",
+        seen.result.execution_id,
+    )
+
+
+@rule(FailureType.WRONG_RUNBOOK)
+def restarts_what_runs(seen: Seen, case: Case) -> Sign | None:
+    """It restarted services that ran before and after; what the incident is about stayed as it was."""
+    if seen.incident_type not in _ABOUT_REACHING or not seen.check or seen.down():
+        return None
+    restarted = [
+        str(step.params.get("name", "")) for step in seen.did("restart_service", "start_service", "reload_service")
+    ]
+    if not restarted or any(not step.success for step in seen.result.executed_steps):
+        return None
+    if not all(seen.service(name) == "running" == seen.service(name, after=True) for name in restarted):
+        return None
+    return Sign(
+        0.65,
+        f"{', '.join(restarted)} ran before and after, and {seen.check.id} failed all the same: restarting is not the answer",
+        seen.cite,
+    )
+
+
+@rule(FailureType.WRONG_RUNBOOK)
+def executor_says_wrong_runbook(seen: Seen, case: Case) -> Sign | None:
+    """Whoever ran it says that it was the wrong runbook. A hint: surer rules win."""
+    if seen.result.was_correct_runbook is not False:
+        return None
+    return Sign(0.7, "whoever ran it says that this was not the right runbook", seen.result.execution_id)
