@@ -37,7 +37,7 @@ def parse(text: str) -> Path:
     keys, at = [], 0
     while at < len(text):
         part = _PART.match(text, at)
-        if not part:
+        if not part or (at == 0 and text[0] == "."):
             raise ValueError(f"no fact path: {text!r}")
         keys.append(part[1] if part[1] is not None else json.loads(part[2]))
         at = part.end()
