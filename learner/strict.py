@@ -53,14 +53,17 @@ Int = Annotated[int, Integral]
 """An integer as JSON Schema means it: `30.0` is one."""
 
 _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_INSTANT_TEXT = re.compile(_INSTANT)
 
 
 def _instant(value: object) -> object:
     if isinstance(value, str):
-        if not re.fullmatch(_INSTANT, value):
+        found = _INSTANT_TEXT.fullmatch(value)
+        if not found:
             raise ValueError("a date and time with its zone is wanted, such as 2026-11-22T05:00:00Z")
         # fromisoformat reads at most six digits of a second (Source: Python docs, datetime.fromisoformat)
-        return datetime.fromisoformat(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", value))
+        long = found[1] is not None and len(found[1]) > 7
+        return datetime.fromisoformat(re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", value) if long else value)
     return value
 
 

@@ -35,7 +35,7 @@ class Analyses(Mapping[str, dict[str, Any]]):
 
     def __getitem__(self, run_id: str) -> dict[str, Any]:
         path, blob = self._paths[run_id]
-        return _document(path, next(iter(stream(self._git, [blob]))).content)
+        return _document(path, _content(self._git, blob))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
@@ -138,11 +138,9 @@ def _at(git: Git, tip: str | None) -> Ledger:
         if path.startswith("analyses/") and path.endswith(".json")
     }
     found = {path: blob for path, blob in paths.items() if path.startswith("reviews/") and path.endswith(".json")}
-    contents = dict(zip(found, (item.content for item in stream(git, found.values())), strict=True))
-    state = None
-    if "state.json" in paths:
-        content = next(iter(stream(git, [paths["state.json"]]))).content
-        state = content.decode("utf-8", "replace") if content is not None else None
+    contents = dict(stream(git, found.items()))
+    content = _content(git, paths["state.json"]) if "state.json" in paths else None
+    state = content.decode("utf-8", "replace") if content is not None else None
     reviews = {path[len("reviews/") : -len(".json")]: _document(path, raw) for path, raw in contents.items()}
     return Ledger(tip, state, reviews, Analyses(git, analyses))
 
@@ -156,6 +154,10 @@ def _new(git: Git, tip: str | None, wanted: Mapping[str, bytes]) -> dict[str, Ch
             return found.oid if found else None
 
         return {path: content for path, content in wanted.items() if there(path) != blob_id(content)}
+
+
+def _content(git: Git, blob: str) -> bytes | None:
+    return dict(stream(git, [("", blob)])).get("")
 
 
 def _document(path: str, raw: bytes | None) -> dict[str, Any]:

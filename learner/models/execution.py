@@ -188,7 +188,7 @@ class ExecutionResult(Lenient):
     def path(self) -> str:
         """Where it lives in telemetry: by client and by the UTC date of its start."""
         day: datetime = self.started_at
-        return f"telemetry/{self.client_id}/{day:%Y/%m/%d}/{self.execution_id}.json"
+        return f"telemetry/{self.client_id}/{day.year:04}/{day.month:02}/{day.day:02}/{self.execution_id}.json"
 
     @property
     def failed(self) -> bool:

@@ -110,15 +110,18 @@ class Git:
         return done
 
     @contextmanager
-    def stream(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-        """A running git with pipes for standard input and output, for batch protocols; ended on leaving."""
+    def stream(
+        self, *args: str, env: Mapping[str, str] | None = None, stdin: IO[bytes] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A running git with pipes for standard output and, without `stdin`, for standard input; ended on leaving."""
         process = subprocess.Popen(
             ["git", *args],
             cwd=self.path,
-            stdin=subprocess.PIPE,
+            stdin=stdin if stdin is not None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment(env),
+            bufsize=1 << 18,
         )
         try:
             yield process

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -183,18 +182,10 @@ def read_files(
 
     Raises: `GitError` when git can't give the bytes.
     """
-    paths: deque[str] = deque()
-
-    def blobs() -> Iterator[str]:
-        for path, blob in files:
-            paths.append(path)
-            yield blob
-
-    for item in stream(git, blobs()):
-        path = paths.popleft()
-        if item.content is None:
+    for path, content in stream(git, files):
+        if content is None:
             raise GitError(f"{path}: its bytes are missing", "the clone is not whole: fetch it anew")
-        yield path, parse.placed(path, item.content, max_bytes)
+        yield path, parse.placed(path, content, max_bytes)
 
 
 def _likely(git: Git, commit: str, execution_ids: set[str]) -> dict[str, tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""Measurements: deterministic data, every figure beside a floor of the same run."""
