@@ -93,13 +93,14 @@ def standing(
     if rules.approvals is not None:
         if here.refusals:
             blocks.append("Changes have been requested by reviewers with write access.")
+        fresh = {o.login for o in said if o.counts and o.state == "APPROVED" and o.commit_id == pull.head_sha}
         if len(approved) < rules.approvals:
             n = rules.approvals
             blocks.append(
                 f"At least {n} approving review{'s are' if n > 1 else ' is'} required by reviewers with write access."
             )
         fresh = {o.login for o in said if o.counts and o.state == "APPROVED" and o.commit_id == pull.head_sha}
-        if rules.require_last_push_approval and not fresh - {pusher}:
+        elif rules.require_last_push_approval and not fresh - {pusher}:
             blocks.append("New changes require approval from someone other than the last pusher.")
         if rules.require_code_owner_reviews:
             waiting = {owner for each in owners if not each & approved for owner in each}

@@ -133,9 +133,10 @@ class RunningForge:
         sessions: Sessions = self.app.config["SESSIONS"]
         return f"{self.url}/login?ticket={sessions.ticket(user.login)}"
 
-    def wait(self, timeout_seconds: float | None = None) -> None:
-        """Return when the server has ended, or the time is over."""
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """True when the server still runs after this time; returns at once when it has ended."""
         self._thread.join(timeout_seconds)
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """Stop serving; running requests get to end."""
