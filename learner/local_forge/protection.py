@@ -99,7 +99,6 @@ def standing(
             blocks.append(
                 f"At least {n} approving review{'s are' if n > 1 else ' is'} required by reviewers with write access."
             )
-        fresh = {o.login for o in said if o.counts and o.state == "APPROVED" and o.commit_id == pull.head_sha}
         elif rules.require_last_push_approval and not fresh - {pusher}:
             blocks.append("New changes require approval from someone other than the last pusher.")
         if rules.require_code_owner_reviews:

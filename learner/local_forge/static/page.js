@@ -105,7 +105,11 @@
         if (link && entry.isIntersecting) for (const a of links) a.classList.toggle("here", a === link);
       }
     }, { rootMargin: "-20% 0px -70% 0px" });
-    for (const link of links) { const target = $(link.hash); if (target) watch.observe(target); }
+    const beside = matchMedia("(min-width: 1021px)").matches; // then #decide is always in sight
+    for (const link of links) {
+      const target = $(link.hash);
+      if (target && !(beside && link.hash === "#decide")) watch.observe(target);
+    }
   }
 
   // Keys.
