@@ -17,7 +17,8 @@ from learner.strict import Json
 
 _EXPRESSIONS = frozenset({"when", "until", "expression", "replaces"})
 _BRACES = re.compile(r"\{\{[^{}]*\}\}")
-_OWN = "own."
+_CONDITION = re.compile(r"<<(same_when|when_not_running)>>")
+_OWN, _STEP_OF, _SEEN = "own.", "step_of.", ".seen"
 
 
 def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value], because: Sequence[str]) -> RunbookEdit:
@@ -29,10 +30,17 @@ def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value],
     operations: list[dict[str, Json]] = []
     for written in pattern.operations:
         operation = _filled(written, known)
-        if operation.get("op") == "set_everywhere":
-            operations += _everywhere(operation, situation)
-        else:
-            operations.append(operation)
+        match operation.get("op"):
+            case "set_everywhere":
+                operations += _everywhere(operation, situation)
+            case "change_claim":
+                operations.append(_claim(operation, situation))
+            case "change_step":
+                operations.append(_step(operation, situation))
+            case "set_program":
+                operations.append(_program(operation, situation))
+            case _:
+                operations.append(operation)
     operations = [_named(operation, situation.parent) for operation in operations]
     whole = {
         "root_cause": known.prose(pattern.root_cause),
@@ -59,14 +67,24 @@ class _Known:
     def value(self, name: str) -> Value:
         """Raises: `Unfit` when the failure does not say."""
         part = self._situation.step or self._situation.claim
+        if name.endswith(_SEEN):
+            return Value(self.value(name.removesuffix(_SEEN)).seen)
         if name in ("step", "check") and part is not None:
             return Value(part.id)
+        if name == "own" and part is not None:
+            return Value(part.params)
         if name.startswith(_OWN):
             params = part.params if part is not None else {}
             if (key := name.removeprefix(_OWN)) not in params:
                 raise Unfit(f"the failing step has no parameter {key}")
             written = params[key]
             return Value(written, written if isinstance(written, str) and "{{" in written else None)
+        if name.startswith(_STEP_OF):
+            action = name.removeprefix(_STEP_OF)
+            ids = [step.id for step in self._situation.parent.steps if step.action == action]
+            if len(ids) != 1:
+                raise Unfit(f"the runbook has {len(ids)} steps with {action}, not one")
+            return Value(ids[0])
         if name in self._situation.numbers:
             number = self._situation.numbers[name]
             if not number and name.startswith(("longer_", "more_")):
@@ -76,6 +94,15 @@ class _Known:
             raise Unfit(f"{name} is not known")
         self._used[name] = self._values[name]
         return self._values[name]
+
+    def condition(self, name: str) -> str | None:
+        """`same_when`: the failing step's own condition; `when_not_running`: that, or that its service is down."""
+        step = self._situation.step
+        if step is None:
+            raise Unfit("only steps have conditions")
+        if step.when is not None or name == "same_when":
+            return step.when
+        return f"state.services[{self.value('own.name').expression()}] | default('unknown') != 'running'"
 
     def prose(self, text: str) -> str:
         return " ".join(PLACEHOLDER.sub(lambda m: str(self.value(m[1]).seen), text).split())
@@ -93,6 +120,9 @@ class _Known:
 
 def _filled(value: Json, known: _Known, *, expression: bool = False) -> Any:
     if isinstance(value, dict):
+        if (whole := _CONDITION.fullmatch(str(value.get("when")))) is not None:
+            condition = known.condition(whole[1])
+            value = {k: v for k, v in value.items() if k != "when"} | ({"when": condition} if condition else {})
         return {key: _filled(item, known, expression=key in _EXPRESSIONS) for key, item in value.items()}
     if isinstance(value, list):
         return [_filled(item, known) for item in value]
@@ -119,6 +149,33 @@ def _everywhere(operation: Mapping[str, Json], situation: Situation) -> Iterator
             written = claim.model_dump(mode="json", exclude_unset=True)
             written["params"] = {**claim.params, name: new}
             yield {"op": "set_verification", "verification_id": claim.id, "verification": written}
+
+
+def _claim(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+    """`change_claim`: the failing claim with other values."""
+    if situation.claim is None:
+        raise Unfit("no claim failed")
+    written = situation.claim.model_dump(mode="json", exclude_unset=True)
+    new = {key: value for key, value in operation.items() if key != "op"}
+    return {"op": "set_verification", "verification_id": situation.claim.id, "verification": {**written, **new}}
+
+
+def _step(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+    """`change_step`: the failing step with other values."""
+    if situation.step is None:
+        raise Unfit("no step failed")
+    written = situation.step.model_dump(mode="json", exclude_unset=True)
+    new = {key: value for key, value in operation.items() if key != "op"}
+    return {"op": "replace_step", "step_id": situation.step.id, "step": {**written, **new}}
+
+
+def _program(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+    """`set_program`: the failing command with another program in front."""
+    argv = situation.step.params.get("argv") if situation.step else None
+    if not isinstance(argv, list) or not situation.step:
+        raise Unfit("the failing step is no command")
+    value = [operation["value"], *argv[1:]]
+    return {"op": "set_parameter", "step_id": situation.step.id, "name": "argv", "value": value}
 
 
 def _named(operation: dict[str, Json], parent: Runbook) -> dict[str, Json]:

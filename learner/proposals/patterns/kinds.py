@@ -56,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "process": Kind(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", _same),
     "port": Kind(r"[0-9]{1,5}(?![0-9])", _port),
     "host": Kind(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|::1", _same),
+    "option": Kind(r"-{0,2}[A-Za-z][A-Za-z-]*", _same),
     "number": Kind(r"[0-9]+", _number),
 }
 

@@ -22,11 +22,13 @@ from learner.yaml_tree import Problem, YamlError, load
 PLACEHOLDER = re.compile(r"<<([a-z][a-z0-9_.]*)>>")
 BUILT_IN = frozenset({
     "step", "check", "timeout", "longer_timeout", "within", "longer_within", "os_id", "more_attempts",
+    "same_when", "when_not_running", "own",
 })  # fmt: skip
-"""Names that every pattern may use beside its own; `own.<parameter>` is the failing step's or claim's parameter."""
+"""Names that every pattern may use beside its own; `own` are the failing step's or claim's parameters, as written,
+`own.<parameter>` is one of them, `step_of.<action>` the id of the only step with that action, and `<name>.seen` a value as it was seen."""
 
 Name = Annotated[str, Matching(r"[a-z][a-z0-9_]*")]
-KindName = Literal["path", "mount", "service", "process", "port", "host", "number"]
+KindName = Literal["path", "mount", "service", "process", "port", "host", "option", "number"]
 
 
 class Match(Strict):
@@ -125,7 +127,8 @@ class Pattern(Strict):
         own = {*self.pick, *self.let, *self.table}
         texts = (self.root_cause, self.summary, self.expected_effect, self.risk, json.dumps(self.operations))
         for name in sorted({name for text in texts for name in PLACEHOLDER.findall(text)}):
-            if name in BUILT_IN or name in own or name.startswith("own."):
+            name = name.removesuffix(".seen")
+            if name in BUILT_IN or name in own or name.startswith(("own.", "step_of.")):
                 continue
             if not captured or any(name not in names for names in captured):
                 raise ValueError(f"<<{name}>> is not captured by every expression of match.error")

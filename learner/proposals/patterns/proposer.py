@@ -76,12 +76,12 @@ def situation(brief: Brief, place: Failing) -> Situation | None:
     runbook = brief.parent.runbook
     if place.step is not None:
         step = _step(runbook.all_steps, place)
-        return Situation(place, runbook, step, None) if step else None
+        return Situation(place, runbook, step, None, brief.successes) if step else None
     claim = next((c for c in runbook.verification if place.check and c.id == place.check.id), None)
     if claim is None and place.check is not None:
         alike: list[Verification] = [c for c in runbook.verification if c.check == place.check.check]
         claim = alike[0] if len(alike) == 1 else None
-    return Situation(place, runbook, None, claim) if claim else None
+    return Situation(place, runbook, None, claim, brief.successes) if claim else None
 
 
 def _step(steps: Sequence[Step], place: Failing) -> Step | None:

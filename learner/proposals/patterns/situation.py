@@ -12,7 +12,8 @@ from typing import Any
 from learner.actions import catalogue
 from learner.errors import LearnerError
 from learner.facts import merged
-from learner.models import Runbook, Step, Verification
+from learner.flow import concrete
+from learner.models import ExecutionResult, Runbook, Step, Verification
 from learner.proposals.brief import Failing
 from learner.proposals.patterns.kinds import accepted
 from learner.proposals.patterns.pattern import Pattern
@@ -21,6 +22,20 @@ from learner.template import evaluate
 LONGEST_TEXT = 8_000
 """Characters of a failure's text that patterns look at: the first and the last half of it."""
 LONGEST_SECONDS = 900
+
+_CLAIMS = {
+    "start_service": "service_running",
+    "restart_service": "service_running",
+    "wait_for_service": "service_running",
+    "check_port": "port_open",
+    "wait_for_port": "port_open",
+    "check_http": "http_ok",
+    "wait_for_http": "http_ok",
+    "resolve_dns": "dns_resolves",
+}
+"""What an action would have shown if it had worked."""
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 PERMISSION = re.compile(
     r"permission denied|\bEACCES\b|\bEPERM\b|\bEROFS\b|read-only file system|operation not permitted|access (?:is )?denied"
@@ -41,6 +56,7 @@ class Situation:
     parent: Runbook
     step: Step | None
     claim: Verification | None
+    successes: tuple[ExecutionResult, ...] = ()
 
     @cached_property
     def text(self) -> str:
@@ -75,8 +91,55 @@ class Situation:
             "later": [s.action for s in self.parent.steps[at + 1 :]] if at >= 0 else [],
             "ran": [s.action for s in result.executed_steps if s.success and not s.skipped],
             "phase": step.phase if step else "verification",
+            "holds_after": self.holds_after,
+            "services_up": self.services_up,
+            "near_timeout": self.near_timeout,
             **self.numbers,
         }
+
+    @property
+    def holds_after(self) -> bool:
+        """Whether what the failing step or claim asked for was true in the end: it came, but late."""
+        part = self.step or self.claim
+        name = _CLAIMS.get(self.step.action, "") if self.step else self.claim.check if self.claim else ""
+        check = catalogue().checks.get(name)
+        done = self.failing.step or self.failing.check
+        if check is None or part is None or done is None:
+            return False
+        wanted = {key: value for key, value in done.params.items() if key in check.Params.model_fields}
+        try:
+            return check.holds(concrete(check.Params, wanted), self.failing.result.state_after.facts()) is True
+        except LearnerError:
+            return False
+
+    @property
+    def services_up(self) -> bool:
+        """Whether what was asked lies on this host, and every service that the run started was running in the end."""
+        done = self.failing.step or self.failing.check
+        asked = str(done.params.get("host") or done.params.get("url") or _LOOPBACK[0]) if done else ""
+        if not any(asked == name or f"://{name}" in asked for name in (*_LOOPBACK, self.failing.result.hostname)):
+            return False
+        started = {
+            str(step.params.get("name"))
+            for step in self.failing.result.executed_steps
+            if step.success and not step.skipped and step.action in ("start_service", "restart_service")
+        }
+        return bool(started) and all(
+            self.failing.result.state_after.services.get(name) == "running" for name in started
+        )
+
+    @property
+    def near_timeout(self) -> bool:
+        """Whether successes of this step came close to its timeout."""
+        if self.step is None:
+            return False
+        times = [
+            done.duration_seconds or 0.0
+            for result in self.successes
+            for done in result.executed_steps
+            if done.step_id == self.step.id and done.success
+        ]
+        return bool(times) and max(times) >= 0.6 * float(self.numbers["timeout"])
 
     @property
     def own(self) -> dict[str, Any]:
