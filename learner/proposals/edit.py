@@ -67,12 +67,14 @@ def apply(parent: RunbookFile, edit: RunbookEdit, metadata: RunbookMetadata) -> 
             if same(before, value):
                 raise EditError(f"operation {number} ({operation.op}) changes nothing", "leave it out")
         document.set(("version",), parent.runbook.version + 1)
-        document.merge(("metadata",), words, (*_RUNBOOK,) if "metadata" not in value else _METADATA)
+        if words:
+            document.merge(("metadata",), words, _METADATA if "metadata" in value else _RUNBOOK)
     except SpliceError as e:
         raise EditError(f"{parent.runbook.ref}: {e.message}", e.hint) from e
     except ValueError as e:
         raise EditError(f"{parent.runbook.ref}: {e}", "write it as printable text") from e
-    expected = {**applied(parent.tree.value, edit), "version": parent.runbook.version + 1, "metadata": words}
+    expected = {**applied(parent.tree.value, edit), "version": parent.runbook.version + 1}
+    expected |= {"metadata": words} if words else {}
     if not same(document.tree.value, expected):
         raise EditError(
             f"{parent.runbook.ref}: its layout keeps this edit from being spliced in",
