@@ -23,9 +23,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from learner import audits, ledger
+from learner.audits import capabilities
 from learner.errors import LearnerError, Refused
 from learner.executor import gate
-from learner.executor.run import Order, Ran
+from learner.executor.cancel import Cancellation
+from learner.executor.run import Order, Ran, Watcher
 from learner.executor.run import run as run_on_host
 from learner.models import (
     Closing,
@@ -62,7 +64,7 @@ from learner.telemetry.fold import Folded, fold
 from learner.telemetry.redact import Redactor
 from learner.telemetry.spool import Spool
 from learner.telemetry.state import State
-from learner.triage.classify import classify
+from learner.triage.classify import cache_key, classify
 from learner.triage.clusters import ClusterFold, SuccessFold, open_clusters, successes_of
 from learner.triage.contrast import contrast
 from learner.triage.rules import Case
@@ -89,8 +91,9 @@ def execute(
     *,
     now: datetime,
     dry: bool = False,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Cancellation | None = None,
     tell: Tell = lambda _line: None,
+    watcher: Watcher | None = None,
 ) -> Ran:
     """Run an approved runbook, named by its id or by a version (`RB-…-v2`), and say what happened.
 
@@ -105,7 +108,7 @@ def execute(
             "a proposed version runs after a person has merged it and this host has fetched",
         )
     tell(f"{file.runbook.ref} {approved.banner}")
-    return run_on_host(order(file), dry=dry, cancelled=cancelled, tell=tell)
+    return run_on_host(order(file), dry=dry, cancelled=cancelled, tell=tell, watcher=watcher)
 
 
 def record(ran: Ran, spool: Spool, patterns: Sequence[str] = ()) -> ExecutionResult:
@@ -388,7 +391,7 @@ def check(answer: Draft, brief: Brief) -> Checked:
         cluster=cluster,
         verdict=brief.verdict,
         findings=findings,
-        capabilities=audits.capabilities.diff(parent.runbook, new.runbook),
+        capabilities=capabilities.diff(parent.runbook, new.runbook),
         replay=verdict,
         contrast=brief.contrast,
     )
@@ -593,7 +596,7 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
             }  # fmt: skip
         if decision.verdict.decided_by.startswith("model:"):
             held = review(cluster.runbook_ref)
-            held["verdicts"] = {**held.get("verdicts", {}), cluster.signature: decision.verdict.model_dump(mode="json")}
+            held["verdicts"] = {**held.get("verdicts", {}), cache_key(cluster): decision.verdict.model_dump(mode="json")}
     changed = {ref: held for ref, held in reviews.items() if held != book.reviews.get(ref)}
     is_news = planned.state != book.state or changed
     analysis = planned.model_dump(mode="json", exclude={"state"})

@@ -91,11 +91,11 @@ def gateway(git: Git, remote: str, settings: RepositorySettings) -> Gateway:
 
 def model_client(settings: RepositorySettings, record: Path | None, replay: Path | None) -> ModelClient | None:
     """The model endpoint, when there is one: an address or a key in the settings, or kept exchanges."""
-    from learner.model_client import ModelClient
-
     key = os.environ.get(settings.model.key_env)
     if not (settings.model.base_url or key or replay):
         return None
+    from learner.model_client import ModelClient
+
     return ModelClient(settings.model, key, record=record, replay=replay)
 
 
