@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from learner.models.execution import FailureType
+from learner.model_client import ModelClient
 from learner.models.records import FailureCluster, Usage, Verdict
-from learner.triage.rules import Case, judge, verdicts
-
-if TYPE_CHECKING:
-    from learner.model_client import ModelClient
+from learner.triage.question import ask
+from learner.triage.rules import Case, judge, undecided
 
 PROMPT_VERSION = 1
-"""Raised when the question changes its meaning: answers kept from before are not used then."""
+"""Raised when `question` changes its meaning: answers kept from before are not used then."""
 
 
 def cache_key(cluster: FailureCluster) -> str:
@@ -39,22 +36,4 @@ def classify(case: Case, model: ModelClient | None, cached: Mapping[str, Verdict
         return kept, Usage()
     if model is None:
         return undecided(case, "no model is set up"), Usage()
-    from learner.triage.question import ask
-
     return ask(case, model)
-
-
-def undecided(case: Case, why: str) -> Verdict:
-    """The verdict `unknown`, with what rules said when they contradict each other."""
-    found = verdicts(case)
-    opinions = "; ".join(
-        f"{v.decided_by.removeprefix('rule:')}: {v.failure_type} ({v.confidence:.0%})" for v in found[:4]
-    )
-    reason = f"rules contradict each other ({opinions})" if found else "no rule knows this failure"
-    return Verdict(
-        failure_type=FailureType.UNKNOWN,
-        confidence=0.0,
-        decided_by="none",
-        reasoning=f"{reason}; {why}",
-        evidence=tuple(seen.cite for seen in case.seen[:5]),
-    )

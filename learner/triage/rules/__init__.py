@@ -10,7 +10,7 @@ from learner.models.execution import FailureType
 from learner.models.records import Verdict
 from learner.triage.case import Case, Rule
 
-__all__ = ["Case", "Rule", "all_rules", "judge", "verdicts"]
+__all__ = ["Case", "Rule", "all_rules", "judge", "undecided", "verdicts"]
 
 SURE = 0.6
 """Below this a verdict is doubt."""
@@ -60,3 +60,19 @@ def judge(case: Case) -> Verdict | None:
         if close and contradicts:
             return None
     return best
+
+
+def undecided(case: Case, why: str) -> Verdict:
+    """The verdict `unknown`, with what rules said when they contradict each other."""
+    found = verdicts(case)
+    opinions = "; ".join(
+        f"{v.decided_by.removeprefix('rule:')}: {v.failure_type} ({v.confidence:.0%})" for v in found[:4]
+    )
+    reason = f"rules contradict each other ({opinions})" if found else "no rule knows this failure"
+    return Verdict(
+        failure_type=FailureType.UNKNOWN,
+        confidence=0.0,
+        decided_by="none",
+        reasoning=f"{reason}; {why}",
+        evidence=tuple(seen.cite for seen in case.seen[:5]),
+    )
