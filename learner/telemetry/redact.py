@@ -31,7 +31,8 @@ _SHAPES = (
     r"(?P<kept1>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}",
     r"(?P<kept2>\b(?:[A-Za-z0-9_.-]*[_.-])?(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key"
     r"|secret[_-]?key|private[_-]?key|credentials?)[\"']?\s{0,3}(?:=|:)\s{0,3})"
-    r"(?:\"(?:[^\"\\\n]|\\.)+\"|'[^'\n]+'|(?!\*\*\*)[^\s\"',;&|)}\]]+)",
+    # a program's name before its error, as in "rotate-token: PermissionError: …", names no secret
+    r"(?:\"(?:[^\"\\\n]|\\.)+\"|'[^'\n]+'|(?!\*\*\*|[\w.]*(?:error|exception|warning|fatal):)[^\s\"',;&|)}\]]+)",
     r"(?P<kept3>--(?:password|passwd|token|secret|api-key)\s+)(?:\"[^\"\n]+\"|'[^'\n]+'|(?!-)[^\s\"',;]+)",
     r"(?P<kept4>\b[A-Za-z][A-Za-z0-9+.-]{1,20}://)[^/\s@\"'<>]{1,300}(?=@)",
 )

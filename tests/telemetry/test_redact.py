@@ -164,3 +164,9 @@ def test_a_secret_that_is_one_of_our_own_words_does_not_break_the_result(secret:
     masked = Redactor([secret]).result(result())
     assert masked.execution_id == result().execution_id
     assert masked.path == result().path
+
+
+def test_a_program_named_after_a_secret_keeps_its_error() -> None:
+    line = "rotate-token: PermissionError: [Errno 13] Permission denied: '/etc/token'"
+    assert Redactor().text(line) == line
+    assert "hunter2error" not in Redactor().text("password=hunter2error")
