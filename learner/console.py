@@ -18,7 +18,8 @@ def out() -> Console:
     """Results, for people. Plain when it is no terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    # A pipe has no width; lines are left whole there, and tables get room.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 @lru_cache(maxsize=1)

@@ -99,14 +99,21 @@ def show_decisions(decisions: Any) -> None:
         "not_improvable": "magenta",
     }
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("runbook", "failures", "hosts", "judged as", "outcome", "why"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("runbook", "outcome"))
+    table.add_column("runbook", no_wrap=True)
+    table.add_column("failed", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("why", overflow="fold")
     for decision in decisions:
         cluster = decision.cluster
+        why = f"[dim]{decision.verdict.failure_type.value.replace('_', ' ')}[/dim]"
+        if decision.outcome != "not_improvable":
+            why += f" {escape(decision.reason[:200])}"
         table.add_row(
-            cluster.runbook_ref, str(cluster.failures), str(cluster.hosts), decision.verdict.failure_type.value,
-            f"[{colours[decision.outcome]}]{decision.outcome.replace('_', ' ')}[/]", escape(decision.reason[:160]),
-        )  # fmt: skip
+            cluster.runbook_ref,
+            f"{cluster.failures} on {cluster.hosts} host{'' if cluster.hosts == 1 else 's'}",
+            f"[{colours[decision.outcome]}]{decision.outcome.replace('_', ' ')}[/]",
+            why,
+        )
     out().print(table)
 
 

@@ -62,9 +62,7 @@ def show(metrics: Metrics) -> None:
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in COLUMNS:
-        table.add_column(
-            column, justify="right" if column in ("verified", "failed", "unverified", "mean") else "left", no_wrap=True
-        )
+        table.add_column(column, justify="right" if column in ("mean", "change") else "left", no_wrap=True)
     for row in version_rows(metrics):
         table.add_row(*row)
     out().print(table)

@@ -105,8 +105,9 @@ def _respond(console: Console, stage: Stage) -> list[ExecutionResult]:
     gate.fetch(git, settings.gate, datetime.now(UTC))
     results = []
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("incident", "runbook", "result", "verified", "seconds", "error"):
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    for column in ("runbook", "incident", "result", "verified", "took"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("error", overflow="ellipsis", no_wrap=True)
     for runbook_id, held in incidents(stage):
         if runbook_id == "RB-LIN-API-001":
             stage.break_dependency()
@@ -124,8 +125,8 @@ def _respond(console: Console, stage: Stage) -> list[ExecutionResult]:
         verdict = {True: "[green]yes[/green]", False: "[red]no[/red]", None: "–"}[result.verification_passed]
         colour = "green" if result.success else "red"
         table.add_row(
-            escape(incident.source or ""), result.runbook_ref, f"[{colour}]{result.status.value}[/]", verdict,
-            f"{result.duration_seconds or 0:.1f}", escape(_last_line(result.error_message)),
+            result.runbook_ref, escape(incident.source or ""), f"[{colour}]{result.status.value}[/]", verdict,
+            f"{result.duration_seconds or 0:.1f} s", escape(_last_line(result.error_message)),
         )  # fmt: skip
     console.print(table)
     pushed = push(

@@ -21,7 +21,7 @@ def rate(version: VersionMetrics) -> str:
 
 
 def version_rows(metrics: Metrics) -> list[tuple[str, ...]]:
-    """(version, bar, rate, verified, failed, unverified, seconds, change against the version before)."""
+    """(version, verified success, verified / failed / unverified, mean duration, change in points against the version before)."""
     rates = {version.ref: version.success_rate for version in metrics.versions}
     rows: list[tuple[str, ...]] = []
     for version in metrics.versions:
@@ -29,15 +29,12 @@ def version_rows(metrics: Metrics) -> list[tuple[str, ...]]:
         before = rates.get(f"{runbook}-v{int(number) - 1}")
         change = ""
         if before is not None and version.success_rate is not None:
-            change = f"{(version.success_rate - before) * 100:+.0f} points"
+            change = f"{(version.success_rate - before) * 100:+.0f}"
         rows.append(
             (
                 version.ref,
-                bar(version.success_rate),
-                rate(version),
-                str(version.verified_successes),
-                str(version.failures),
-                str(version.unverified),
+                f"{bar(version.success_rate)} {rate(version)}",
+                f"{version.verified_successes} / {version.failures} / {version.unverified}",
                 f"{version.mean_seconds:.1f} s" if version.mean_seconds is not None else "–",
                 change,
             )
@@ -45,13 +42,4 @@ def version_rows(metrics: Metrics) -> list[tuple[str, ...]]:
     return rows
 
 
-COLUMNS = (
-    "runbook",
-    "",
-    "verified success (95%)",
-    "verified",
-    "failed",
-    "unverified",
-    "mean",
-    "against the one before",
-)
+COLUMNS = ("runbook", "verified success (95%)", "✓ / ✗ / ?", "mean", "change")
