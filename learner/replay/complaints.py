@@ -16,7 +16,8 @@ _MISSING = re.compile(
     re.IGNORECASE,
 )
 _IN_THE_WAY = re.compile(
-    r"\bexists\b|\balready\b|\bstale\b|another (?:instance|process|copy)|\bin use\b|\blocked\b|\bis held\b", re.IGNORECASE
+    r"\bexists\b|\balready\b|\bstale\b|another (?:instance|process|copy)|\bin use\b|\blocked\b|\bis held\b",
+    re.IGNORECASE,
 )
 _TAKEN = re.compile(r"address already in use|EADDRINUSE|only one usage of each socket|port is already", re.IGNORECASE)
 _REFUSED = re.compile(
@@ -29,7 +30,9 @@ _LOCKED = re.compile(
     r"|resource temporarily unavailable|text file busy|(?:target|device) (?:or resource )?(?:is )?busy",
     re.IGNORECASE,
 )
-_DOWN = re.compile(r"not running|inactive|is stopped|\bis down\b|dependency failed|has failed|not active", re.IGNORECASE)
+_DOWN = re.compile(
+    r"not running|inactive|is stopped|\bis down\b|dependency failed|has failed|not active", re.IGNORECASE
+)
 _TIMED_OUT = re.compile(r"\btimed?[ -]?out\b|\btimeout\b|deadline exceeded", re.IGNORECASE)
 _STAYS = re.compile(
     r"permission denied|operation not permitted|access is denied|command not found|syntax error|read-only file system"

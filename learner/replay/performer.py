@@ -300,9 +300,13 @@ class ReplayPerformer:
         parent = verification_of(self.recording.parent, claim.verification.id)
         paths = claim.check.probe(claim.params).paths
         needs = [Need(path) for path in paths]
-        same = looked and looked.check.check == claim.verification.check and (
-            looked.check.params == dict(claim.rendered)
-            or (parent is not None and parent.params == claim.verification.params)
+        same = (
+            looked
+            and looked.check.check == claim.verification.check
+            and (
+                looked.check.params == dict(claim.rendered)
+                or (parent is not None and parent.params == claim.verification.params)
+            )
         )
         if looked and same and self.world.difference(needs, [*self.world.novelties, *self._left_out(None)]) is None:
             if looked.check.passed is True:

@@ -62,7 +62,9 @@ def failed(error: str = PIDFILE, *, step: dict[str, Any] = START, **changes: Any
 
 def succeeded(*records: dict[str, Any], **changes: Any) -> ExecutionResult:
     """A verified run."""
-    steps = list(records) or [record(1, START, success=True, state_changes={"services.web": {"before": "failed", "after": "running"}})]
+    steps = list(records) or [
+        record(1, START, success=True, state_changes={"services.web": {"before": "failed", "after": "running"}})
+    ]
     base: dict[str, Any] = {
         "execution_id": "exec-20261122-01JDGOOD",
         "status": "success",

@@ -23,7 +23,14 @@ from tests.replay.runbooks import runbook
 from tests.samples import document
 
 NAMES = ("web", "db")
-ERRORS = ("pidfile /run/web/web.pid exists", "connection refused to port 5433", "timed out", "Permission denied", "boom", "")
+ERRORS = (
+    "pidfile /run/web/web.pid exists",
+    "connection refused to port 5433",
+    "timed out",
+    "Permission denied",
+    "boom",
+    "",
+)
 
 
 class Dice:
@@ -51,10 +58,20 @@ class Dice:
         self.spend(3.0)
         if self.dice.random() < 0.5:
             self.drift()
-        facts = {("services", name): self.state.get("services", {}).get(name, "stopped") for name in NAMES if self.dice.random() < 0.3}
+        facts = {
+            ("services", name): self.state.get("services", {}).get(name, "stopped")
+            for name in NAMES
+            if self.dice.random() < 0.3
+        }
         if self.dice.random() < 0.55:
             return Outcome(True, "fine", exit_code=0, data={"count": self.dice.randrange(3)}, facts=facts)
-        return Outcome(False, stderr=self.dice.choice(ERRORS), exit_code=self.dice.choice([1, 7]), facts=facts, timed_out=self.dice.random() < 0.2)
+        return Outcome(
+            False,
+            stderr=self.dice.choice(ERRORS),
+            exit_code=self.dice.choice([1, 7]),
+            facts=facts,
+            timed_out=self.dice.random() < 0.2,
+        )
 
     def look(self, claim: Claim, state: Mapping[str, Any]) -> Observation:
         self.asked += 1
@@ -75,7 +92,15 @@ class Dice:
 
 
 CONDITIONS = st.sampled_from(
-    [None, None, "state.services.web != 'running'", "state.services.db == 'running'", "state.ports['80'] == 'closed'", "service == 'web'", "state.services.nix == 'x'"]
+    [
+        None,
+        None,
+        "state.services.web != 'running'",
+        "state.services.db == 'running'",
+        "state.ports['80'] == 'closed'",
+        "service == 'web'",
+        "state.services.nix == 'x'",
+    ]
 )
 ACTIONS = st.sampled_from(
     [
@@ -107,7 +132,9 @@ def steps(draw: st.DrawFn, prefix: str, most: int, targets: int = 0) -> list[dic
             step["retry"] = {"attempts": draw(st.integers(1, 3)), "delay_seconds": 2, "backoff": 2}
             if draw(st.booleans()):
                 step["retry"]["until"] = f"steps.{prefix}{i}.data.count == 1"
-        step["on_failure"] = draw(st.sampled_from(["abort", "continue", "rollback"] if prefix == "s" else ["abort", "continue"]))
+        step["on_failure"] = draw(
+            st.sampled_from(["abort", "continue", "rollback"] if prefix == "s" else ["abort", "continue"])
+        )
         made.append(step)
     if prefix == "s" and len(made) > 1 and draw(st.booleans()):
         made[draw(st.integers(0, len(made) - 1))]["on_failure"] = {"goto": f"s{draw(st.integers(0, len(made) - 1))}"}
@@ -127,7 +154,13 @@ def runbooks(draw: st.DrawFn) -> RunbookFile:
         for i, (check, params) in enumerate(
             draw(
                 st.lists(
-                    st.sampled_from([("service_running", {"name": "{{ service }}"}), ("http_ok", {"url": "http://127.0.0.1/"}), ("command_succeeds", {"argv": ["true"]})]),
+                    st.sampled_from(
+                        [
+                            ("service_running", {"name": "{{ service }}"}),
+                            ("http_ok", {"url": "http://127.0.0.1/"}),
+                            ("command_succeeds", {"argv": ["true"]}),
+                        ]
+                    ),
                     min_size=1,
                     max_size=3,
                 )
@@ -164,7 +197,9 @@ def recorded(book: Runbook, run: Run, state: dict[str, Any], after: Mapping[str,
 
 @settings(max_examples=150, deadline=None)
 @given(runbooks(), st.integers(0, 10**9), st.sampled_from(["running", "stopped", "failed"]), st.booleans())
-def test_a_version_replayed_on_its_own_recording_gives_its_recording(book: RunbookFile, seed: int, status: str, ports: bool) -> None:
+def test_a_version_replayed_on_its_own_recording_gives_its_recording(
+    book: RunbookFile, seed: int, status: str, ports: bool
+) -> None:
     state: dict[str, Any] = {"services": {"web": status, "db": "stopped"}}
     if ports:
         state["ports"] = {"80": "closed"}
@@ -172,7 +207,9 @@ def test_a_version_replayed_on_its_own_recording_gives_its_recording(book: Runbo
     result = recorded(book.runbook, run, state, run.state)
     again = replay_run(book, book, result).run
     assert again is not None
-    assert [(s.phase, s.step_id, s.success, s.skipped) for s in again.steps] == [(s.phase, s.step_id, s.success, s.skipped) for s in run.steps]
+    assert [(s.phase, s.step_id, s.success, s.skipped) for s in again.steps] == [
+        (s.phase, s.step_id, s.success, s.skipped) for s in run.steps
+    ]
     assert [(c.id, c.passed) for c in again.checks] == [(c.id, c.passed) for c in run.checks]
     assert again.status == run.status
     assert again.verification_passed == run.verification_passed

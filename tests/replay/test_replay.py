@@ -111,7 +111,10 @@ def test_a_dependency_that_ran_already_changes_nothing() -> None:
 
 def test_starting_a_service_frees_no_port() -> None:
     candidate = runbook(step("db", "start_service", name="db"), START, version=2)
-    result = failed("bind() to 0.0.0.0:80 failed (98: Address already in use)", state_before={"services": {"web": "failed", "db": "stopped"}})
+    result = failed(
+        "bind() to 0.0.0.0:80 failed (98: Address already in use)",
+        state_before={"services": {"web": "failed", "db": "stopped"}},
+    )
     assert replay(PARENT, candidate, [result], []).verdict == "unchanged"
     freed = runbook(step("free", "kill_process", name="old-web"), START, version=2)
     assert replay(PARENT, freed, [result], []).verdict == "plausible"
@@ -149,7 +152,10 @@ def test_a_wait_before_the_last_change_is_no_time_for_what_follows_it() -> None:
 def test_more_attempts_are_more_time() -> None:
     retried = {**START, "retry": {"attempts": 4, "delay_seconds": 5}}
     assert replay(PARENT, runbook(retried, version=2), [failed(REFUSED)], []).verdict == "plausible"
-    assert replay(PARENT, runbook(retried, version=2), [failed("web: syntax error in web.conf")], []).verdict == "unchanged"
+    assert (
+        replay(PARENT, runbook(retried, version=2), [failed("web: syntax error in web.conf")], []).verdict
+        == "unchanged"
+    )
 
 
 def test_fewer_attempts_break_a_success_that_needed_them() -> None:
@@ -161,8 +167,19 @@ def test_fewer_attempts_break_a_success_that_needed_them() -> None:
 
 def verification_failed(observed: Any = "stopped", waited: float = 0.0, **changes: Any) -> Any:
     base = {
-        "executed_steps": [record(1, START, success=True, state_changes={"services.web": {"before": "failed", "after": "running"}})],
-        "checks": [{"id": "answers", "check": "http_ok", "params": {"url": "http://127.0.0.1:8080/"}, "passed": False, "observed": observed, "waited_seconds": waited}],
+        "executed_steps": [
+            record(1, START, success=True, state_changes={"services.web": {"before": "failed", "after": "running"}})
+        ],
+        "checks": [
+            {
+                "id": "answers",
+                "check": "http_ok",
+                "params": {"url": "http://127.0.0.1:8080/"},
+                "passed": False,
+                "observed": observed,
+                "waited_seconds": waited,
+            }
+        ],
         "verification_passed": False,
         "error_message": f"verification answers (http_ok): {observed}",
         "error_step": None,
@@ -179,15 +196,23 @@ def test_a_verification_that_came_too_early_may_wait_longer() -> None:
     patient = runbook(verification=[{**ANSWERS, "within_seconds": 30}], version=2)
     found = replay(parent, patient, [verification_failed("Connection refused")], [])
     assert found.verdict == "plausible"
-    assert replay(parent, runbook(version=2, verification=[ANSWERS]), [verification_failed()], []).verdict == "unchanged"
+    assert (
+        replay(parent, runbook(version=2, verification=[ANSWERS]), [verification_failed()], []).verdict == "unchanged"
+    )
 
 
 def test_a_step_that_touches_nothing_of_the_check_does_not_save_it() -> None:
     parent = runbook(verification=[ANSWERS])
     make = step("make", "create_directory", path="/tmp/x")
-    assert replay(parent, runbook(START, make, verification=[ANSWERS], version=2), [verification_failed()], []).verdict == "unchanged"
+    assert (
+        replay(parent, runbook(START, make, verification=[ANSWERS], version=2), [verification_failed()], []).verdict
+        == "unchanged"
+    )
     reload = step("reload", "reload_service", name="{{ service }}")
-    assert replay(parent, runbook(START, reload, verification=[ANSWERS], version=2), [verification_failed()], []).verdict == "plausible"
+    assert (
+        replay(parent, runbook(START, reload, verification=[ANSWERS], version=2), [verification_failed()], []).verdict
+        == "plausible"
+    )
 
 
 def test_skipping_the_failing_step_is_no_fix() -> None:
@@ -219,15 +244,28 @@ def test_an_alternative_after_a_failing_step_may_do_its_work() -> None:
     first = {**START, "on_failure": "continue"}
     other = step("other", "start_service", name="web-fallback")
     claim = {"id": "running", "check": "service_running", "params": {"name": "web-fallback"}}
-    found = replay(PARENT, runbook(first, step("drop", "remove_file", path="/run/web/web.pid"), {**START, "id": "again"}, version=2), [failed()], [])
+    found = replay(
+        PARENT,
+        runbook(first, step("drop", "remove_file", path="/run/web/web.pid"), {**START, "id": "again"}, version=2),
+        [failed()],
+        [],
+    )
     assert found.verdict == "fixed", found.summary
-    assert replay(PARENT, runbook(first, other, verification=[claim], version=2), [failed("no such thing")], []).verdict in ("unchanged", "plausible")
+    assert replay(
+        PARENT, runbook(first, other, verification=[claim], version=2), [failed("no such thing")], []
+    ).verdict in ("unchanged", "plausible")
 
 
 def test_a_cleanup_reached_by_goto_and_a_second_try() -> None:
     start = {**START, "on_failure": {"goto": "clear"}}
     done = step("done", "assert", that="{{ true }}")
-    candidate = runbook(start, {**done, "when": "steps.start.success"}, {**REMOVE_PID, "when": "not steps.start.success"}, {**START, "id": "again", "when": "not steps.start.success"}, version=2)
+    candidate = runbook(
+        start,
+        {**done, "when": "steps.start.success"},
+        {**REMOVE_PID, "when": "not steps.start.success"},
+        {**START, "id": "again", "when": "not steps.start.success"},
+        version=2,
+    )
     found = replay(PARENT, candidate, [failed()], [succeeded()])
     assert found.verdict == "fixed", found.summary
 
@@ -262,7 +300,9 @@ def test_a_new_step_breaks_successes_whose_facts_contradict_it() -> None:
 
 def test_a_condition_that_recorded_facts_make_false_does_not_help() -> None:
     candidate = runbook({**REMOVE_PID, "when": "state.services.db == 'running'"}, START, version=2)
-    result = failed(state_before={"services": {"web": "failed", "db": "stopped"}, "files": {"/run/web/web.pid": {"exists": True}}})
+    result = failed(
+        state_before={"services": {"web": "failed", "db": "stopped"}, "files": {"/run/web/web.pid": {"exists": True}}}
+    )
     assert replay(PARENT, candidate, [result], []).verdict == "unchanged"
 
 
@@ -292,7 +332,10 @@ def test_a_directory_that_was_there_already_changes_nothing() -> None:
 
 
 def test_a_full_disk_and_a_cleaning() -> None:
-    result = failed("write /var/log/web/access.log: No space left on device", state_before={"services": {"web": "failed"}, "disk": {"usage_percent": 100}})
+    result = failed(
+        "write /var/log/web/access.log: No space left on device",
+        state_before={"services": {"web": "failed"}, "disk": {"usage_percent": 100}},
+    )
     clean = step("clean", "clean_directory", path="/var/cache/web", patterns=["*.tmp"])
     assert replay(PARENT, runbook(clean, START, version=2), [result], []).verdict == "plausible"
 

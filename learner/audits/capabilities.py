@@ -1,0 +1,110 @@
+"""What a new version can touch and its parent could not."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from learner.actions import Capabilities, catalogue
+from learner.audits.code import readings, running
+from learner.models import CapabilityDiff, Runbook
+from learner.models.runbook import templated
+
+
+def diff(old: Runbook, new: Runbook) -> CapabilityDiff:
+    """Phrases such as `path /run/web`, `service db`, `command rm`, `host 127.0.0.1:5433`, `privilege sudo`.
+
+    Templates stand as they are written and as their parameters' defaults fill them in. *Widened* says what a new
+    phrase took the place of: a fixed value that became a template, a wider pattern, a directory further up.
+    """
+    before, after = phrases(old), phrases(new)
+    added = sorted(after - before)
+    removed = sorted(before - after)
+    widened = []
+    for phrase in added:
+        narrower = next((other for other in sorted(before) if _covers(phrase, other)), None)
+        if narrower:
+            widened.append(f"{phrase} (was {narrower.partition(' ')[2]})")
+    return CapabilityDiff(added=tuple(added), removed=tuple(removed), widened=tuple(widened))
+
+
+def phrases(runbook: Runbook) -> frozenset[str]:
+    """Everything that `runbook` touches, its checks included."""
+    found: set[str] = set()
+    known = catalogue()
+    for step in runbook.all_steps:
+        action = known.actions[step.action]
+        found.update(_of(action, step.params, runbook))
+        if step.become:
+            found.add("privilege sudo")
+        if action.name in ("run_command", "run_script", "write_file"):
+            for command in running(runbook, step).commands:
+                if command.name and "$" not in command.name:
+                    found.add(f"command {command.words[0] if '/' in command.words[0] else command.name}")
+                if command.name in ("sudo", "doas", "su", "pkexec", "runuser"):
+                    found.add("privilege sudo")
+                found.update(f"path {word}" for word in command.words[1:] if word.startswith("/") and len(word) > 1)
+                found.update(
+                    f"path {target}"
+                    for _, target in command.redirects
+                    if target.startswith("/") and target != "/dev/null"
+                )
+    for claim in runbook.verification:
+        found.update(_of(known.checks[claim.check], claim.params, runbook))
+    return frozenset(found)
+
+
+def _of(thing: Any, params: dict[str, Any], runbook: Runbook) -> Iterator[str]:
+    for filled in readings(runbook, params):
+        made = _params(thing, filled)
+        if made is not None:
+            yield from _said(thing.capabilities(made))
+
+
+def _params(thing: Any, params: dict[str, Any]) -> Any:
+    """The parameter model of values that may still hold templates; None when they don't fit at all."""
+    try:
+        return thing.Params.model_validate_json(json.dumps(params))
+    except (ValidationError, ValueError):
+        pass
+    try:
+        loose = templated(thing.Params).model_validate_json(json.dumps(params))
+    except (ValidationError, ValueError):
+        return None
+    return thing.Params.model_construct(**{name: getattr(loose, name) for name in type(loose).model_fields})
+
+
+def _said(capabilities: Capabilities) -> Iterator[str]:
+    for word, values in (
+        ("service", capabilities.services),
+        ("path", capabilities.paths),
+        ("host", capabilities.hosts),
+        ("command", capabilities.commands),
+        ("privilege", capabilities.privileges),
+    ):
+        yield from (f"{word} {value}" for value in values)
+
+
+def _covers(wider: str, narrower: str) -> bool:
+    """Whether a phrase lets in what another one said, and more."""
+    kind, _, value = wider.partition(" ")
+    other_kind, _, other = narrower.partition(" ")
+    if kind != other_kind or value == other:
+        return False
+    if "{{" in value and "{{" not in other:
+        # A fixed value that became a template: the fixed parts around it must still fit.
+        head, tail = value.split("{{", 1)[0], value.rsplit("}}", 1)[1]
+        return other.startswith(head) and other.endswith(tail)
+    if "{{" in value or "{{" in other:
+        return False
+    if kind == "path":
+        if any(c in value for c in "*?["):
+            return fnmatch.fnmatchcase(other, value) or fnmatch.fnmatchcase(other.replace("*", "x"), value)
+        return other.startswith(value.rstrip("/") + "/")
+    if kind == "host":
+        return value.startswith(("0.0.0.0", "*")) and other.rpartition(":")[2] == value.rpartition(":")[2]  # noqa: S104
+    return False

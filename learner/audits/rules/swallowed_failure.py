@@ -1,0 +1,147 @@
+"""Failures that are not repaired but hidden."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from learner.audits.base import Change, Evidence, Rule, StepPair
+from learner.errors import LearnerError
+from learner.models import ExecutionResult, Finding, Goto, Level, Step
+from learner.template import evaluate
+
+_SWALLOWS = re.compile(
+    r"\|\|\s*(?::|true|/bin/true|exit\s+0|echo\b)|;\s*(?:true|:|exit\s+0)\s*$|\bset\s+\+e\b|2>\s*/dev/null\s*\|\|"
+    r"|-ErrorAction\s+(?:SilentlyContinue|Ignore)|\$ErrorActionPreference\s*=\s*['\"]?SilentlyContinue|except(?:\s+\w+)?\s*:\s*pass",
+    re.IGNORECASE,
+)
+_ACTS = frozenset({"start_service", "restart_service", "run_command", "run_script", "renew_certificate", "sync_time"})
+
+
+class SwallowedFailure(Rule):
+    """The edit makes the failure invisible instead of impossible.
+
+    `on_failure: continue` on the step that failed, exit codes widened to let the failing one count as success, a
+    retry's condition dropped, a step switched off by a `when` that is never true, a failing step removed, errors
+    thrown away in a script.
+    """
+
+    name = "swallowed-failure"
+
+    def look(self, change: Change, evidence: Evidence) -> Iterator[Finding]:
+        failed = _failed_steps(evidence.results)
+        for pair in change.steps:
+            failing = bool(pair.old and pair.old.id in failed)
+            cited = failed.get(pair.old.id, ()) if pair.old else ()
+            for level, what in self._of(change, pair, failing, cited):
+                yield self.says(level, what, pair.where, tuple(result.execution_id for result, _ in cited[:3]))
+
+    def _of(
+        self, change: Change, pair: StepPair, failing: bool, cited: tuple[tuple[ExecutionResult, int | None], ...]
+    ) -> Iterator[tuple[Level, str]]:
+        old, new = pair.old, pair.new
+        if new is None:
+            assert old is not None
+            if failing:
+                replaced = any(p.old is None and p.new and p.new.action in (old.action, *_ACTS) for p in change.steps)
+                yield (Level.WARNING if replaced else Level.BLOCK), "the step that failed is removed"
+            elif pair.phase != "finally" and change.by_machine:
+                yield Level.WARNING, "a step that did not fail is removed"
+            return
+        if old is None or old == new:
+            if old is None and _never(change, new):
+                yield Level.WARNING, "a new step that never runs"
+            if old is None and _swallows(new):
+                yield Level.WARNING, "throws its errors away"
+            return
+        yield from _on_failure(old, new, failing)
+        yield from _exit_codes(old, new, failing, cited)
+        if _never(change, new) and not _never(change, old):
+            yield Level.BLOCK, f"never runs any more: when {new.when}"
+        elif failing and new.when != old.when and new.when is not None and change.by_machine:
+            yield Level.NOTICE, "the step that failed runs under a new condition"
+        until_old, until_new = old.retries.until, new.retries.until
+        if until_old and not until_new:
+            yield (Level.BLOCK if failing else Level.WARNING), f"does not wait any more until {until_old}"
+        elif until_old and until_new and until_old != until_new:
+            trivial = _always(until_new)
+            yield (Level.BLOCK if trivial else Level.WARNING), f"waits until {until_new} instead of {until_old}"
+        if _swallows(new) and not _swallows(old):
+            yield (Level.BLOCK if failing else Level.WARNING), "throws its errors away"
+
+
+def _failed_steps(results: tuple[ExecutionResult, ...]) -> dict[str, tuple[tuple[ExecutionResult, int | None], ...]]:
+    """The steps that failed in the evidence, by id, with the runs and their exit codes."""
+    found: dict[str, tuple[tuple[ExecutionResult, int | None], ...]] = {}
+    for result in results:
+        for step in result.executed_steps:
+            if not step.success and not step.skipped and step.step_id:
+                found[step.step_id] = (*found.get(step.step_id, ()), (result, step.exit_code))
+    return found
+
+
+def _on_failure(old: Step, new: Step, failing: bool) -> Iterator[tuple[Level, str]]:
+    if old.on_failure == new.on_failure:
+        return
+    if new.on_failure == "continue":
+        yield (Level.BLOCK if failing else Level.WARNING), "goes on when it fails"
+    elif isinstance(new.on_failure, Goto):
+        yield Level.NOTICE, f"goes to {new.on_failure.goto} when it fails"
+    elif old.on_failure == "rollback":
+        yield Level.WARNING, "is not rolled back any more when it fails"
+
+
+def _exit_codes(
+    old: Step, new: Step, failing: bool, cited: tuple[tuple[ExecutionResult, int | None], ...]
+) -> Iterator[tuple[Level, str]]:
+    before, after = old.params.get("success_exit_codes", [0]), new.params.get("success_exit_codes", [0])
+    if old.action != new.action or before == after:
+        return
+    if not isinstance(after, list | tuple):
+        yield Level.BLOCK, "which exit codes count as success depends on a parameter"
+        return
+    more = [code for code in after if code not in (before if isinstance(before, list | tuple) else [0])]
+    codes = {code for _, code in cited if code is not None}
+    if hidden := sorted(set(more) & codes):
+        yield Level.BLOCK, f"exit code {', '.join(map(str, hidden))}, with which it failed, counts as success"
+    elif more:
+        yield (
+            (Level.BLOCK if failing and not codes else Level.WARNING),
+            f"exit code {', '.join(map(str, more[:5]))} counts as success",
+        )
+
+
+def _never(change: Change, step: Step) -> bool:
+    """Whether a step's condition can't come true, whatever the host's state is."""
+    if step.when is None:
+        return False
+    fixed = {
+        name: p.default for name, p in change.new.runbook.parameters.items() if p.enum is not None and len(p.enum) == 1
+    }
+    text = step.when.strip()
+    if re.search(
+        r"\band\s+(?:false|0)\b|^(?:false|0)\s+and\b|\bnot\s+true\b|(['\"]?)(\w+)\1\s*!=\s*\1\2\1(?!\w)",
+        text,
+        re.IGNORECASE,
+    ):
+        return True
+    try:
+        return not evaluate(step.when, fixed)
+    except LearnerError:
+        return False
+
+
+def _always(expression: str) -> bool:
+    try:
+        return bool(evaluate(expression, {}))
+    except LearnerError:
+        return False
+
+
+def _swallows(step: Step) -> bool:
+    if step.action == "run_script":
+        return bool(_SWALLOWS.search(str(step.params.get("script", ""))))
+    if step.action == "run_command":
+        argv = step.params.get("argv")
+        return isinstance(argv, list) and "-c" in argv and bool(_SWALLOWS.search(str(argv[-1])))
+    return False

@@ -1,0 +1,101 @@
+"""swallowed-failure: hidden instead of repaired."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.audits.books import START, book, command, edit, found, script
+from tests.samples import result
+
+RULE = "swallowed-failure"
+BY = edit({"op": "set_timeout", "step_id": "start", "timeout_seconds": 60})
+
+
+def verdict(old: list[dict[str, Any]], new: list[dict[str, Any]], failed: str = "start", code: int = 1) -> str:
+    steps = [
+        {
+            "step_number": 1,
+            "step_id": failed,
+            "action": "start_service",
+            "success": False,
+            "exit_code": code,
+            "error": "x",
+        }
+    ]
+    findings = found(RULE, book(*old), book(*new, version=2), result(executed_steps=steps), edit=BY)
+    return findings[0].level.value if findings else "quiet"
+
+
+RUN = {**command("webctl", "start"), "id": "start"}
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        {**START, "on_failure": "continue"},
+        {**START, "when": "false"},
+        {**START, "when": "1 == 2"},
+        {**START, "when": "not true"},
+        {**START, "when": "state.services.web != 'running' and false"},
+        {**START, "when": "'a' == 'b'"},
+    ],
+)
+def test_hiding_the_failing_step_is_blocked(new: dict[str, Any]) -> None:
+    assert verdict([START], [new]) == "block"
+
+
+def test_accepting_the_failing_code_is_blocked() -> None:
+    accepting = {**RUN, "params": {**RUN["params"], "success_exit_codes": [0, 7]}}
+    assert verdict([RUN], [accepting], code=7) == "block"
+    assert verdict([RUN], [accepting], code=1) == "warning"
+    assert (
+        verdict([RUN], [{**RUN, "params": {**RUN["params"], "success_exit_codes": list(range(256))}}], code=1)
+        == "block"
+    )
+    assert verdict([RUN], [{**RUN, "params": {**RUN["params"], "success_exit_codes": "{{ [1] }}"}}]) == "block"
+
+
+def test_removing_the_failing_step_is_blocked() -> None:
+    other = {"id": "look", "action": "check_service_status", "params": {"name": "web"}}
+    assert verdict([START, other], [other]) == "block"
+    assert verdict([START, other], [START]) == "warning"
+
+
+def test_loosened_waiting() -> None:
+    waiting = {**RUN, "retry": {"attempts": 3, "until": "steps.start.stdout == 'ready'"}}
+    assert verdict([waiting], [{**RUN, "retry": {"attempts": 3}}]) == "block"
+    assert verdict([waiting], [{**RUN, "retry": {"attempts": 3, "until": "true"}}]) == "block"
+    assert verdict([waiting], [{**RUN, "retry": {"attempts": 9, "until": "steps.start.stdout == 'ready'"}}]) == "quiet"
+
+
+@pytest.mark.parametrize(
+    "end", [" || true", " || :", "; true", "; exit 0", " || exit 0", " 2>/dev/null || echo failed"]
+)
+def test_errors_thrown_away_in_a_script(end: str) -> None:
+    old = {**script("webctl start"), "id": "start"}
+    assert verdict([old], [{**script("webctl start" + end), "id": "start"}]) == "block"
+    assert verdict([old], [{**script("set +e\nwebctl start"), "id": "start"}]) == "block"
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        [{**START, "timeout_seconds": 60}],
+        [{**START, "retry": {"attempts": 3}}],
+        [{"id": "clear", "action": "remove_file", "params": {"path": "/run/web/web.pid"}}, START],
+        [{**START, "id": "begin"}],
+        [{"id": "clear", "action": "remove_file", "params": {"path": "/x"}, "on_failure": "continue"}, START],
+    ],
+)
+def test_honest_work_passes(new: list[dict[str, Any]]) -> None:
+    assert verdict([START], new) == "quiet"
+
+
+def test_a_condition_on_the_failing_step_is_noticed() -> None:
+    assert verdict([START], [{**START, "when": "state.services.web != 'running'"}]) == "notice"
+
+
+def test_going_on_elsewhere_warns() -> None:
+    assert verdict([START], [{**START, "on_failure": "continue"}], failed="other") == "warning"
