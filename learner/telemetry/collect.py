@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from learner.errors import GitError
@@ -14,6 +15,7 @@ from learner.models.fold import Fold
 from learner.models.records import SkippedFile
 from learner.repository.batch import changed, objects, stream, tree_files
 from learner.repository.git import Git
+from learner.repository.lean import Lean
 from learner.telemetry import parse
 from learner.telemetry.plain import plain
 from learner.telemetry.state import FoldState, State
@@ -42,21 +44,25 @@ def collect(
     folds: Sequence[Fold],
     state: State | None,
     *,
+    lean: Lean | None = None,
     max_bytes: int = parse.MAX_BYTES,
     progress: Progress = lambda _count: None,
 ) -> Collected:
     """The state of `commit`. Byte for byte the same, whether it was carried on from `state` or made from scratch.
 
     The state is a function of the files at `commit`, so it is carried on only when files were added and none was
-    changed or taken away since.
+    changed or taken away since. With `lean`, a repository that holds next to nothing, what is new is fetched.
 
     Raises: `GitError` when `commit` can't be read.
     """
-    reason, added = _news(git, commit, folds, state)
+    git = lean.git if lean else git
+    reason, added = _news(git, lean, commit, folds, state)
     if reason is None and state is not None:
         base = state if not added else copy.deepcopy(state)
     else:
         base = State(folds={fold.name: FoldState(fold.version, {}) for fold in folds})
+        if lean and commit:
+            lean.everything(commit)
         added = tree_files(git, commit, parse.ROOT) if commit else ()
     sums = _Sums(base, folds)
     skipped: list[SkippedFile] = []
@@ -152,7 +158,7 @@ class _Sums:
 
 
 def _news(
-    git: Git, commit: str | None, folds: Sequence[Fold], state: State | None
+    git: Git, lean: Lean | None, commit: str | None, folds: Sequence[Fold], state: State | None
 ) -> tuple[str | None, Iterable[tuple[str, str]]]:
     """Why everything must be read, or else (path, blob id) of what is new."""
     if state is None:
@@ -165,13 +171,18 @@ def _news(
         return "nothing was read before", ()
     if commit is None:
         return "the telemetry branch is gone", ()
-    if git.resolve(state.commit) is None:
-        return f"the commit read last is not known here: {state.commit[:12]}", ()
-    differing = changed(git, state.commit, commit, parse.ROOT)
+    try:
+        differing = (lean.changed if lean else partial(changed, git))(state.commit, commit, parse.ROOT)
+    except GitError as e:
+        if lean is None and git.resolve(commit) is None:
+            raise
+        return f"the commit read last is not known: {state.commit[:12]} ({e})", ()
     odd = next((one for one in differing if one.status != "A"), None)
     if odd:
         word = {"D": "taken away", "M": "changed"}.get(odd.status, "replaced")
         return f"{odd.path} was {word}", ()
+    if lean:
+        lean.blobs(one.new for one in differing)
     return None, [(one.path, one.new) for one in differing]
 
 

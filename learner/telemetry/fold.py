@@ -17,6 +17,7 @@ from learner.models.records import SkippedFile
 from learner.repository import refs
 from learner.repository.batch import Item, Objects, TreeEntry, objects
 from learner.repository.git import Git, Identity
+from learner.repository.lean import Lean
 from learner.repository.objects import Change, commit
 from learner.repository.refs import Update
 from learner.settings import TelemetrySettings
@@ -71,23 +72,26 @@ def fold(
     settings: TelemetrySettings,
     author: Identity,
     now: datetime,
+    lean: Lean | None = None,
     step: Callable[[str], None] = lambda _step: None,
 ) -> Folded:
     """Results that are new on `telemetry`, what was refused and why, and the branch's tip.
 
-    A race that is lost twice leaves its inboxes for the next run.
+    A race that is lost twice leaves its inboxes for the next run. With `lean`, a repository that holds next to
+    nothing, the folding is done there, and history stays where it is.
 
     Raises: `GitError` when the remote can't be reached or refuses.
     """
+    git, remote = (lean.git, lean.remote) if lean else (git, remote)
     results, lost = 0, 0
     quarantined: list[SkippedFile] = []
     while True:
-        tip, inboxes, strange = _look(git, remote, settings)
+        tip, inboxes, strange = _look(git, remote, settings, lean)
         step("looked")
         refused = False
         while inboxes and not refused:
             group = inboxes[:_AT_ONCE]
-            batch = _read(git, tip, group, settings, now)
+            batch = _read(git, tip, group, settings, now, lean)
             step("read")
             made = tip
             if batch.changes:
@@ -114,15 +118,20 @@ def fold(
             return Folded(results, tuple(quarantined), tip, (*(inbox.ref for inbox in inboxes), *strange))
 
 
-def _look(git: Git, remote: str, settings: TelemetrySettings) -> tuple[str | None, list[_Inbox], tuple[str, ...]]:
+def _look(
+    git: Git, remote: str, settings: TelemetrySettings, lean: Lean | None
+) -> tuple[str | None, list[_Inbox], tuple[str, ...]]:
     """The tip of `telemetry`, the inboxes with their receipts, and refs that are no inbox; all fetched."""
     prefix, branch = settings.ref_prefix, f"refs/heads/{settings.branch}"
     there = refs.advertised(git, remote, branch, f"{prefix}/inbox/*", f"{prefix}/receipts/*")
     here, mine = refs.private(remote, "inbox"), refs.private(remote, "telemetry")
-    specs = [f"+{prefix}/inbox/*:{here}/*"] + ([f"+{branch}:{mine}"] if branch in there else [])
+    specs = [f"+{prefix}/inbox/*:{here}/*"] + ([f"+{branch}:{mine}"] if branch in there and not lean else [])
     if len(there) > sum("/receipts/" in ref for ref in there):
         # an inbox that another folder just emptied goes away here as well
         refs.fetch(git, remote, specs, "--prune")
+    if lean and branch in there:
+        lean.commits([there[branch]])
+        git.run("update-ref", mine, there[branch])
     tips = refs.held(git, refs.private(remote))
     inboxes, strange = [], []
     with objects(git) as reader:
@@ -149,14 +158,31 @@ def _updates(settings: TelemetrySettings, tip: str | None, made: str | None, gro
     return moved
 
 
-def _read(git: Git, tip: str | None, group: list[_Inbox], settings: TelemetrySettings, now: datetime) -> _Batch:
+def _read(
+    git: Git, tip: str | None, group: list[_Inbox], settings: TelemetrySettings, now: datetime, lean: Lean | None
+) -> _Batch:
     batch = _Batch()
+    if lean and tip:
+        lean.folders(tip, _folders(git, group))
     with objects(git) as reader:
         known = _Known(reader, tip)
         for inbox in group:
             for path, entry in reader.files(inbox.tip):
                 _judge(batch, reader, known, inbox, path, entry, settings, now)
     return batch
+
+
+def _folders(git: Git, group: list[_Inbox]) -> set[str]:
+    """Folders of the branch that reading `group` asks for or writes to."""
+    wanted: set[str] = set()
+    with objects(git) as reader:
+        for inbox in group:
+            wanted.add(f"{parse.QUARANTINE}other/{inbox.client_id}/{inbox.executor_id}")
+            for path, _ in reader.files(inbox.tip):
+                if place := parse.place(path):
+                    wanted |= {f"{parse.ROOT}{place.client_id}/{day}" for day in _days(place)}
+                    wanted.add(f"{parse.QUARANTINE}{parse.ROOT}{place.client_id}/{place.date}")
+    return wanted
 
 
 def _judge(
