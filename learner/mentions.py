@@ -12,12 +12,15 @@ from functools import lru_cache
 
 from learner.facts import Path
 
-LONGEST = 20_000
+LONGEST = 8_000
 """Characters of a text that are read; a cause stands in the first or last lines, and callers cut to those."""
+LONGEST_WORD = 300
+"""Characters of a word. Longer ones are no names, and a hostile one would keep the patterns here busy."""
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "127.0.1.1", "0.0.0.0", "::", "::1", "*", "[::]", "[::1]"})  # noqa: S104
 """Spellings of "this host" in addresses."""
 
+_ENDLESS = re.compile(rf"\S{{{LONGEST_WORD},}}")
 _URL = re.compile(r"\b(?:https?|tcp|redis|amqps?|postgres(?:ql)?|mysql|ldaps?)://[^\s\"'<>|\\^`{}]+", re.IGNORECASE)
 _PATH = re.compile(r"(?<![\w./:~-])(?:unix:(?://)?)?(/(?:[\w.@+~%-]|\\040)+(?:/+[\w.@+~%:-]+)*)/?")
 _QUOTED_PATH = re.compile(r"[\"'‘’“”`](/[^\"'‘’“”`\n]{1,400})[\"'‘’“”`]")
@@ -76,7 +79,7 @@ def facts_in(text: str, *, services: Iterable[str] = ()) -> frozenset[Path]:
     `services.<name>` for systemd units and for each of `services` that stands there as a word, and the whole of
     `disk`, `memory` or `time` when the words speak of a full disk, of no memory or of a wrong clock.
     """
-    text = text[:LONGEST]
+    text = readable(text)
     found: set[Path] = set()
     for url in urls_in(text):
         if url.lower().startswith("http"):
@@ -93,6 +96,13 @@ def facts_in(text: str, *, services: Iterable[str] = ()) -> frozenset[Path]:
         if pattern.search(text):
             found.add((family,))
     return frozenset(found)
+
+
+def readable(text: str) -> str:
+    """`text` cut to `LONGEST`, and each word in it to `LONGEST_WORD`."""
+    if len(text) < LONGEST_WORD:
+        return text
+    return _ENDLESS.sub(lambda match: match[0][:LONGEST_WORD], text[:LONGEST])
 
 
 def urls_in(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from learner.facts import get
-from learner.mentions import LOCAL, address_of, addresses_in, hosts_in
+from learner.mentions import LOCAL, address_of, addresses_in, hosts_in, readable
 from learner.models.execution import ExecutionResult, FailureType, StepExecution
 from learner.models.records import FailureCluster, Verdict
 from learner.models.runbook import Runbook
@@ -19,7 +19,6 @@ from learner.triage.signature import error_text, failing_check, failing_step, se
 
 MOST = 0.66
 """A rule speaks when at least this share of the runs bears its signs."""
-_LONGEST = 8_000
 
 
 class Seen:
@@ -36,7 +35,7 @@ class Seen:
     @cached_property
     def error(self) -> str:
         """The words of what ended the run, without colours and control characters."""
-        return plain(error_text(self.result, self.step, self.check))[:_LONGEST]
+        return readable(plain(error_text(self.result, self.step, self.check)))
 
     @cached_property
     def text(self) -> str:
@@ -49,7 +48,7 @@ class Seen:
             if not step.success and not step.skipped and step is not self.step:
                 parts.append(step.error or step.output[-2000:])
         parts.append((self.result.error_traceback or "")[-2000:])
-        return "\n".join(dict.fromkeys(plain(part).strip() for part in parts if part.strip()))[:_LONGEST]
+        return readable("\n".join(dict.fromkeys(plain(part[:20_000]).strip() for part in parts if part.strip())))
 
     @property
     def cite(self) -> str:

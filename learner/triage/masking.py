@@ -92,7 +92,6 @@ _SUFFIX_OF_A_FILE = re.compile(
 )
 _TEMPORARY = re.compile(r"^(/(?:var/)?tmp|/dev/shm)/[^/]+")
 _HOME = re.compile(r"^(/home|/Users|/export/home)/[^/]+")
-_NUMBERED = re.compile(r"\d+")
 _RANDOM_PART = re.compile(r"(?=[^/]*\d)(?=[^/]*[A-Za-z])(?:[0-9a-fA-F]{7,}|(?=[^/]*\d[A-Za-z]+\d)[A-Za-z0-9]{8,})$")
 
 
@@ -107,19 +106,20 @@ def mask(text: str, own: Mapping[str, str]) -> str:
 
 def salient_lines(text: str, own: Mapping[str, str]) -> list[str]:
     """The masked lines of `text` that say something, each once: the first ones and, when there are many, the last."""
-    replace = _replacer(tuple(sorted(own.items(), key=lambda item: (-len(item[0]), item[1], item[0]))))
+    text = plain(text)
+    # Most of a run's own words don't stand in its error: only those that do cost anything.
+    present = [(value, own[value]) for value in own if value in text]
+    present.sort(key=lambda item: (-len(item[0]), item[0]))
     kept: dict[str, None] = {}
     traceback = False
-    for line in plain(text).split("\n"):
+    for line in text.split("\n"):
         # Of a Python traceback only its last line says what happened; the rest is where.
         traceback = line.startswith("Traceback (most recent") or (traceback and line[:1] in (" ", ""))
-        if traceback:
-            continue
-        if line.strip() and not _BOILERPLATE.match(line) and not _FRAME.match(line):
-            kept[_masked_line(line[:LONGEST_LINE], replace)] = None
+        if not traceback and line.strip() and not _BOILERPLATE.match(line) and not _FRAME.match(line):
+            kept[_masked_line(_without_own(line[:LONGEST_LINE], present))] = None
     lines = [line for line in kept if line.strip(" -=*#~<>.")]
     if not lines and text.strip():
-        lines = [_masked_line(" ".join(plain(text).split())[:LONGEST_LINE], replace)]
+        lines = [_masked_line(_without_own(" ".join(text.split())[:LONGEST_LINE], present))]
     if len(lines) > MOST_LINES:
         lines = [*lines[: MOST_LINES - 2], *lines[-2:]]
     return lines
@@ -127,32 +127,30 @@ def salient_lines(text: str, own: Mapping[str, str]) -> list[str]:
 
 def plain(text: str) -> str:
     """`text` without colours and control characters; line breaks stay."""
+    if text.isprintable():
+        return text
     return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
-def _masked_line(line: str, replace: _Replacer | None) -> str:
-    if replace:
-        line = replace(line)
+@lru_cache(maxsize=4096)
+def _masked_line(line: str) -> str:
     return " ".join(_VOLATILE.sub(_masked, line).split())
 
 
-class _Replacer:
-    """Puts `<name>` in the place of this run's own words, longest first, whole words only."""
-
-    def __init__(self, own: tuple[tuple[str, str], ...]) -> None:
-        self.names: dict[str, str] = {}
-        for value, name in own:
-            self.names.setdefault(value, name)
-        words = "|".join(re.escape(value) for value, _ in own)
-        self.pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])")
-
-    def __call__(self, line: str) -> str:
-        return self.pattern.sub(lambda match: f"<{self.names[match[0]]}>", line)
+def _without_own(line: str, own: list[tuple[str, str]]) -> str:
+    """`line` with `<name>` in the place of each own word that stands there whole; longest first."""
+    for value, name in own:
+        if value in line:
+            line = _whole(value).sub(f"<{name}>", line)
+    return line
 
 
-@lru_cache(maxsize=512)
-def _replacer(own: tuple[tuple[str, str], ...]) -> _Replacer | None:
-    return _Replacer(own) if own else None
+@lru_cache(maxsize=4096)
+def _whole(value: str) -> re.Pattern[str]:
+    if value.isdigit():
+        # As a port only: anywhere else a number is masked as one, and `22 Nov` or `17:22` are times.
+        return re.compile(rf"(?:(?<=:)(?<![^.\d]\d\d:)|(?<=[Pp]ort[ =:#])|(?<=[Pp]ort: )){value}(?![\w]|:\d\d)")
+    return re.compile(rf"(?<![A-Za-z0-9<]){re.escape(value)}(?![A-Za-z0-9>])")
 
 
 def _masked(match: re.Match[str]) -> str:

@@ -6,11 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from learner.facts import Path
-from learner.mentions import facts_in
+from learner.mentions import facts_in, readable
 from learner.models.execution import CheckResult, ExecutionResult, StepExecution
 from learner.triage.masking import mask
 
@@ -33,8 +34,14 @@ class Signature:
     action: str | None
     step_id: str | None
     check: str | None
-    facts: frozenset[Path]
-    """What the error names, unmasked: of this one result."""
+    error: str = field(default="", compare=False, repr=False)
+    """The error as it was, unmasked: of this one result."""
+    source: ExecutionResult | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def facts(self) -> frozenset[Path]:
+        """What the error names, unmasked: of this one result. Worked out when asked for; folds never ask."""
+        return facts_in(self.error, services=services_of(self.source) if self.source else ())
 
 
 def signature(result: ExecutionResult) -> Signature:
@@ -45,13 +52,13 @@ def signature(result: ExecutionResult) -> Signature:
     step = failing_step(result)
     check = None if step else failing_check(result)
     error = error_text(result, step, check)
-    masked = mask(error, own_words(result)) or "no error was recorded"
+    masked = mask(readable(error), own_words(result)) or "no error was recorded"
     action = step.action if step else None
     step_id = step.step_id if step else None
     name = check.check if check else None
-    parts = [action, step_id, name, check.id if check else None, masked]
-    key = hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return Signature(key, masked[:_TITLE], action, step_id, name, facts_in(error, services=services_of(result)))
+    whole = "\0".join((action or "", step_id or "", name or "", check.id if check else "", masked))
+    key = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return Signature(key, masked[:_TITLE], action, step_id, name, error, result)
 
 
 def failing_step(result: ExecutionResult) -> StepExecution | None:
@@ -92,26 +99,24 @@ def error_text(result: ExecutionResult, step: StepExecution | None, check: Check
 
 
 def own_words(result: ExecutionResult) -> dict[str, str]:
-    """This run's own words and what stands for them: its ids, its host, its client, its parameters' values."""
+    """This run's own words and what stands for them: its parameters' values, its ids, its host, its client."""
+    given: dict[str, Any] = result.parameters
+    if not given and (step := failing_step(result)):
+        given = step.params
     words: dict[str, str] = {}
-
-    def add(value: Any, name: str, shortest: int = 2) -> None:
-        text = str(value)
-        if not isinstance(value, bool | dict | list) and value is not None and shortest <= len(text) <= 400:
+    for name in sorted(given):
+        value = given[name]
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            text = str(value)
+            if 2 <= len(text) <= 400:
+                words.setdefault(text, name)
+    host = result.hostname
+    for text, name, shortest in (
+        (result.execution_id, "execution", 2), (result.incident_id, "incident", 4), (result.evidence_bundle_id, "evidence", 6),
+        (host, "host", 2), (host.partition(".")[0], "host", 3), (result.client_id, "client", 3), (result.executor.id or "", "executor", 4),
+    ):  # fmt: skip
+        if shortest <= len(text):
             words.setdefault(text, name)
-
-    for name, value in sorted(result.parameters.items()):
-        add(value, name)
-    if not result.parameters and (step := failing_step(result)):
-        for name, value in sorted(step.params.items()):
-            add(value, name)
-    add(result.execution_id, "execution")
-    add(result.incident_id, "incident", 4)
-    add(result.evidence_bundle_id, "evidence", 6)
-    add(result.hostname, "host")
-    add(result.hostname.partition(".")[0], "host", 3)
-    add(result.client_id, "client", 3)
-    add(result.executor.id, "executor", 4)
     return words
 
 
