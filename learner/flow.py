@@ -5,7 +5,7 @@ verification. Live runs, dry runs and replays are three `Performer`s of the same
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -41,6 +41,8 @@ class Attempt:
     timeout_seconds: float
     waited_seconds: float
     """Time since the run began."""
+    step_number: int = 0
+    """The number its record will have."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,14 @@ def run(
     *,
     incident: Mapping[str, Any] | None = None,
     host: Mapping[str, Any] | None = None,
+    recorded: Callable[[StepExecution], None] = lambda _step: None,
 ) -> Run:
-    """Run `runbook` with parameter `values` on a host in `state`, by way of `performer`."""
-    return _Interpreter(runbook, dict(values), dict(state), performer, dict(incident or {}), dict(host or {})).run()
+    """Run `runbook` with parameter `values` on a host in `state`, by way of `performer`.
+
+    `recorded` is told each step's record as soon as it stands.
+    """
+    scope = (dict(incident or {}), dict(host or {}))
+    return _Interpreter(runbook, dict(values), dict(state), performer, *scope, recorded).run()
 
 
 class _StepFailed(Exception):
@@ -165,7 +172,9 @@ class _Interpreter:
         performer: Performer,
         incident: dict[str, Any],
         host: dict[str, Any],
+        recorded: Callable[[StepExecution], None],
     ) -> None:
+        self.recorded = recorded
         self.runbook = runbook
         self.performer = performer
         self.state = state
@@ -285,6 +294,7 @@ class _Interpreter:
     def _step(self, step: Step, phase: Phase) -> StepExecution:
         record = self._try(step, phase)
         self.records.append(record)
+        self.recorded(record)
         self.scope["steps"][step.id] = {
             "success": record.success,
             "skipped": record.skipped,
@@ -333,7 +343,7 @@ class _Interpreter:
             number += 1
             waited = (self.performer.now() - self.started_at).total_seconds()
             outcome = self.performer.perform(
-                Attempt(step, phase, action, params, rendered, number, timeout, waited), self.state
+                Attempt(step, phase, action, params, rendered, number, timeout, waited, len(self.records) + 1), self.state
             )
             self.state = merged(self.state, outcome.facts)
             self.stale = self.stale or not action.read_only

@@ -139,6 +139,13 @@ class SpoolSettings(Strict):
     """From this age on, every push says that results have been waiting for too long."""
 
 
+class LoopGuardSettings(Strict):
+    """One runbook for one incident on one host: more runs than this call a person instead."""
+
+    runs: Annotated[int, Field(ge=1), Integral] = 3
+    minutes: Annotated[float, Field(gt=0)] = 60.0
+
+
 class HostSettings(Strict):
     """The host's own file: `--host-config`, `$LEARNER_HOST_CONFIG` or `/etc/learner/host.yml`."""
 
@@ -155,10 +162,13 @@ class HostSettings(Strict):
     """Where results are pushed; the clone's `gate.remote` when null. `relay+https://host:port` sends them to a relay."""
     relay_token_env: Text = "LEARNER_RELAY_TOKEN"  # noqa: S105 the variable's name
     ref_prefix: RefPrefix = "refs/learner"
-    service_manager: Literal["auto", "systemd", "supervisord"] = "auto"
+    service_manager: Literal["auto", "systemd", "supervisord", "sysv", "launchd", "windows"] = "auto"
     supervisor_config: str | None = None
     become: tuple[str, ...] = ("sudo", "-n", "--")
     capture_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    labels: dict[str, str] = {}
+    """What this host is, for runbooks with a `selector`; an incident's own labels come first."""
+    loop_guard: LoopGuardSettings = LoopGuardSettings()
     redact: tuple[str, ...] = ()
     """More regular expressions whose matches are never written down."""
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from learner.errors import LearnerError, Refused
+from learner.repository.batch import objects
 from learner.repository.git import Git
 from learner.settings import GateSettings
 
@@ -62,12 +63,7 @@ def check(git: Git, settings: GateSettings, runbook_id: str, now: datetime) -> A
 
     Raises: `Refused` with the reason and the way out. Needs no network; a handful of Git calls.
     """
-    ref = _ref(settings)
-    tip = git.resolve(ref)
-    if tip is None:
-        raise Refused(
-            f"there is no {settings.remote}/{settings.branch} in {git.path}", "fetch it: `learner gate fetch`"
-        )
+    tip = _tip(git, settings)
     fetched_at = _age(git, settings, now)
     path, blob = _find(git, tip, runbook_id, settings)
     commit, name, email = _brought(git, tip, path, blob)
@@ -80,6 +76,53 @@ def check(git: Git, settings: GateSettings, runbook_id: str, now: datetime) -> A
     signed_by = _signature(git, settings, commit)
     text = git.run("cat-file", "blob", blob)
     return Approved(path, text, blob, commit, who, signed_by, fetched_at, tip)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a runbook on `main` comes from."""
+
+    path: str
+    blob: str
+    commit: str
+    """The commit on `main`'s first-parent line that brought the blob."""
+    author: str
+    is_machine: bool
+
+
+def origins(git: Git, settings: GateSettings) -> tuple[Origin, ...]:
+    """Of every runbook on `main` as it was fetched: what brought it, by path.
+
+    Raises: `Refused` when there is no `main` here, or not enough of its history.
+    """
+    tip = _tip(git, settings)
+    found = []
+    for path, blob in sorted(git.listing(tip, "runbooks/").items()):
+        if path.endswith(".yaml") and not path.startswith("runbooks/patterns/"):
+            commit, name, email = _brought(git, tip, path, blob)
+            found.append(Origin(path, blob, commit, f"{name} <{email}>", _is_machine(name, email, settings)))
+    return tuple(found)
+
+
+def texts(git: Git, settings: GateSettings) -> dict[str, bytes]:
+    """Path → bytes of every runbook on `main` as it was fetched, to choose from; none of them is approved by that.
+
+    Raises: `Refused` when there is no `main` here.
+    """
+    listed = git.listing(_tip(git, settings), "runbooks/")
+    wanted = {p: b for p, b in sorted(listed.items()) if p.endswith(".yaml") and not p.startswith("runbooks/patterns/")}
+    with objects(git) as held:
+        found = {path: held.read(blob) for path, blob in wanted.items()}
+    return {path: item.content for path, item in found.items() if item and item.content is not None}
+
+
+def _tip(git: Git, settings: GateSettings) -> str:
+    tip = git.resolve(_ref(settings))
+    if tip is None:
+        raise Refused(
+            f"there is no {settings.remote}/{settings.branch} in {git.path}", "fetch it: `learner gate fetch`"
+        )
+    return tip
 
 
 def _ref(settings: GateSettings) -> str:
@@ -201,15 +244,18 @@ def _signer(words: str) -> str:
     return "a pinned key"
 
 
-def trust_ssh(allowed_signers: Path, principal: str, public_key: str) -> str:
+def trust_ssh(allowed_signers: Path, principal: str, public_key: str, valid_before: str | None = None) -> str:
     """Add a signer to an OpenSSH allowed-signers file; the line added.
+
+    What was signed after `valid_before` (YYYYMMDD) does not count: so keys are rotated without a gap.
 
     Raises: `LearnerError` when `public_key` is no OpenSSH public key. Source: ssh-keygen(1), ALLOWED SIGNERS.
     """
     key = " ".join(public_key.split()[:2])
     if not re.fullmatch(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/=]+", key):
         raise LearnerError("that is no OpenSSH public key", "give the .pub file's text, such as `ssh-ed25519 AAAA…`")
-    line = f'{principal} namespaces="git" {key}\n'
+    options = 'namespaces="git"' + (f',valid-before="{valid_before}"' if valid_before else "")
+    line = f"{principal} {options} {key}\n"
     held = allowed_signers.read_text() if allowed_signers.exists() else ""
     if line not in held:
         allowed_signers.parent.mkdir(parents=True, exist_ok=True)

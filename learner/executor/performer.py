@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from learner.actions import Outcome, Probe
 from learner.actions.base import UNKNOWN
 from learner.actions.host import Deadline, Host, HostError
+from learner.executor.cancel import Cancellation
 from learner.executor.capture import read
-from learner.facts import Facts, Path, dotted, get, merged, touches
+from learner.facts import Facts, Path, any_touches, dotted, get, merged, touches
 from learner.flow import Attempt, Claim, Observation
 from learner.template import UndefinedName
+
+LONGEST_LOOK = 5.0
+"""Seconds that a dry run gives an action that only looks: nothing will come that it could wait for."""
 
 
 def utc_now() -> datetime:
@@ -30,10 +34,11 @@ class LivePerformer:
     host: Host
     probes: tuple[Probe, ...] = ()
     """What can be read again when something has changed."""
-    cancel: Callable[[], bool] = lambda: False
+    cancel: Cancellation = field(default_factory=Cancellation)
     began: datetime = field(default_factory=utc_now)
     clock: Callable[[], float] = time.monotonic
     tell: Callable[[str], None] = lambda _line: None
+    began_step: Callable[[Attempt], None] = lambda _attempt: None
     _zero: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +50,9 @@ class LivePerformer:
     def perform(self, attempt: Attempt, state: Mapping[str, Any]) -> Outcome:
         again = f" (attempt {attempt.number})" if attempt.number > 1 else ""
         self.tell(f"{attempt.phase} {attempt.step.id}: {attempt.action.name}{again}")
+        if attempt.phase != "step":
+            self.cancel.shield()
+        self.began_step(attempt)
         try:
             host = self.host.elevated() if attempt.step.become else self.host
             deadline = Deadline.after(attempt.timeout_seconds, cancelled=self.cancel, clock=self.clock)
@@ -79,22 +87,36 @@ class LivePerformer:
 
 @dataclass
 class DryPerformer(LivePerformer):
-    """Looks and tells: read-only actions really run, the rest say what they would change by their effects."""
+    """Looks and tells: read-only actions really run, the rest say what they would change by their effects.
+
+    What an earlier step would have changed is not looked at: the host would answer for a state that never was.
+    """
+
+    _opened: set[Path] = field(default_factory=set, init=False)
+    """Facts that the steps so far would have changed; the empty path stands for all of them."""
 
     def perform(self, attempt: Attempt, state: Mapping[str, Any]) -> Outcome:
-        if attempt.action.read_only and attempt.action.name not in ("wait", "escalate"):
-            return super().perform(attempt, state)
-        effects = attempt.action.effects(attempt.params, state)
+        action = attempt.action
+        if action.read_only and action.name not in ("wait", "escalate"):
+            if () in self._opened or any_touches(action.reads(attempt.params), self._opened):
+                return _would("would look at what the steps before it leave behind")
+            return super().perform(replace(attempt, timeout_seconds=min(attempt.timeout_seconds, LONGEST_LOOK)), state)
+        if action.name in ("wait", "escalate"):
+            return _would(f"would {action.name}")
+        effects = action.effects(attempt.params, state)
         if effects is None:
-            words = "would run; what it changes is not known beforehand"
-        elif changes := {path: value for path, value in effects.items() if get(state, path) != value}:
-            words = "would set " + ", ".join(
-                dotted(path) + (" open" if value == UNKNOWN else f" = {json.dumps(value)}")
-                for path, value in changes.items()
-            )
-        else:
-            words = "would change nothing that is known here"
-        return Outcome(True, stdout=words, data={"dry_run": True}, facts=effects or {})
+            self._opened.add(())
+            return _would("would run; what it changes is not known beforehand")
+        changes = {path: value for path, value in effects.items() if get(state, path) != value}
+        self._opened.update(changes)
+        if not changes:
+            return _would("would change nothing that is known here")
+        certain = [f"{dotted(path)} = {json.dumps(value)}" for path, value in changes.items() if value != UNKNOWN]
+        open_ones = [dotted(path) for path, value in changes.items() if value == UNKNOWN]
+        words = f"would set {', '.join(certain)}" if certain else ""
+        if open_ones:
+            words += f"{'; ' if words else ''}may change {', '.join(open_ones)}"
+        return _would(words, effects)
 
     def look(self, claim: Claim, state: Mapping[str, Any]) -> Observation:
         return Observation(None, "not judged: nothing was changed")
@@ -108,6 +130,10 @@ class DryPerformer(LivePerformer):
     def decide(self, expression: str, error: UndefinedName) -> bool | None:
         # What an earlier step would have said is not known; the step is shown rather than hidden.
         return True
+
+
+def _would(words: str, effects: Facts | None = None) -> Outcome:
+    return Outcome(True, stdout=words, data={"dry_run": True}, facts=effects or {})
 
 
 def _judged(claim: Claim, state: Mapping[str, Any]) -> bool | None:

@@ -6,16 +6,18 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from learner.actions.host import Host
+from learner.errors import LearnerError
+from learner.executor.cancel import Cancellation
 from learner.executor.capture import capture, probes_for
 from learner.executor.performer import DryPerformer, LivePerformer, utc_now
 from learner.facts import Path, diff
-from learner.flow import Run, parameters
+from learner.flow import Attempt, Run, parameters
 from learner.flow import run as interpret
 from learner.mentions import facts_in
-from learner.models.execution import ExecutionResult, Executor, HostFacts, StateCapture
+from learner.models.execution import ExecutionResult, ExecutionStatus, Executor, HostFacts, StateCapture, StepExecution
 from learner.models.incident import Incident
 from learner.runbook_file import RunbookFile
 
@@ -57,19 +59,54 @@ class Ran:
     run: Run
 
 
+class Watcher(Protocol):
+    """Is told of a run while it goes on; what it keeps outlives a killed executor."""
+
+    def started(self, provisional: ExecutionResult, secrets: tuple[str, ...]) -> None:
+        """The result as it would stand if nothing more happened. Nothing has been touched yet."""
+        ...
+
+    def began(self, attempt: Attempt) -> None: ...
+
+    def ended(self, step: StepExecution) -> None: ...
+
+
+class Unwatched:
+    """Keeps nothing."""
+
+    def started(self, provisional: ExecutionResult, secrets: tuple[str, ...]) -> None:
+        return
+
+    def began(self, attempt: Attempt) -> None:
+        return
+
+    def ended(self, step: StepExecution) -> None:
+        return
+
+
 def run(
     order: Order,
     *,
     dry: bool = False,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Cancellation | None = None,
     tell: Callable[[str], None] = lambda _line: None,
+    watcher: Watcher | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> Ran:
-    """Run it, and say truthfully what happened.
+    """Run it, and say truthfully what happened. A dry run tells its `watcher` nothing: nothing happens in it.
 
-    Raises: `LearnerError` when a parameter is missing or does not fit; nothing has run then.
+    Raises: `LearnerError` when a parameter is missing or does not fit, or the host is of another platform; nothing
+    has run then.
     """
     runbook = order.file.runbook
+    cancelled, watcher = cancelled or Cancellation(), watcher or Unwatched()
+    if dry:
+        watcher = Unwatched()
+    if order.host.platform != runbook.platform:
+        raise LearnerError(
+            f"{runbook.ref} is for {runbook.platform}; {order.host.name} runs {order.host.platform}",
+            "choose a runbook for this platform",
+        )
     values = parameters(runbook, order.given)
     secrets = tuple(str(values[n]) for n, p in runbook.parameters.items() if p.secret and values[n] not in (None, ""))
     incident = order.incident.model_dump(mode="json", exclude={"parameters"})
@@ -78,19 +115,42 @@ def run(
     probes = probes_for(runbook, scope)
     tell(f"looking at {order.host.name}: {len(probes)} probes")
     before = capture(order.host, probes, at=now(), seconds=order.capture_seconds)
+    masked = {n: MASK if runbook.parameters[n].secret else value for n, value in values.items() if value is not None}
     performer_type = DryPerformer if dry else LivePerformer
-    performer = performer_type(order.host, probes, cancel=cancelled, tell=tell, began=now())
-    done = interpret(runbook, values, before.facts(), performer, incident=incident, host=host)
-    named = _named_by_errors(done, runbook_services(before))
+    performer = performer_type(
+        order.host, probes, cancel=cancelled, tell=tell, began=now(), began_step=watcher.began
+    )  # fmt: skip
+    watcher.started(_provisional(order, before, masked, performer.now()), secrets)
+    done = interpret(
+        runbook, values, before.facts(), performer, incident=incident, host=host, recorded=watcher.ended
+    )  # fmt: skip
+    if dry:
+        return Ran(_result(order, done, before, before, masked), secrets, done)
+    named = _named_by_errors(done, tuple(before.services))
     tell("looking again")
     after = capture(order.host, probes_for(runbook, scope, named), at=performer.now(), seconds=order.capture_seconds)
-    masked = {n: MASK if runbook.parameters[n].secret else value for n, value in values.items() if value is not None}
     return Ran(_result(order, done, before, after, masked), secrets, done)
 
 
-def runbook_services(state: StateCapture) -> tuple[str, ...]:
-    """The services a state names."""
-    return tuple(state.services)
+def not_run(order: Order, reason: str, *, manual: bool, now: datetime) -> ExecutionResult:
+    """The result of a run that was held back before anything was looked at or touched."""
+    empty = StateCapture(hostname=order.host.name, platform=order.host.platform)
+    held = _provisional(order, empty, {}, now)
+    return held.model_copy(
+        update={
+            "status": ExecutionStatus.SKIPPED,
+            "error_message": None,
+            "notes": reason,
+            "manual_intervention_needed": manual,
+        }
+    )
+
+
+def _provisional(order: Order, before: StateCapture, masked: dict[str, Any], now: datetime) -> ExecutionResult:
+    """What would be known if the executor were killed right now."""
+    words = "the executor was killed before the run ended"
+    nothing = Run(ExecutionStatus.PARTIAL, now, now, (), (), None, words, None, 0, False, before.facts())
+    return _result(order, nothing, before, StateCapture(hostname=before.hostname, platform=before.platform), masked)
 
 
 def _named_by_errors(done: Run, services: tuple[str, ...]) -> tuple[Path, ...]:
@@ -126,7 +186,7 @@ def _result(
         confidence=confidence,
         state_before=before,
         state_after=after,
-        state_diff=diff(before.facts(), after.facts()),
+        state_diff=diff(before.facts(), after.facts()) if after.captured_at else {},
         executed_steps=done.steps,
         checks=done.checks,
         error_message=done.error_message,

@@ -1,1 +1,43 @@
 """The machines a runbook can run on, each an implementation of `actions.host.Host`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from learner.actions.host import Host
+from learner.errors import LearnerError
+from learner.executor.cancel import Cancellation
+from learner.models.execution import HostFacts
+from learner.settings import HostSettings
+
+LOCAL = "local"
+
+
+class OpenHost(Host, Protocol):
+    """A host that is connected to."""
+
+    def facts(self) -> HostFacts:
+        """What kind of machine it is."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection up."""
+        ...
+
+
+def open_host(address: str, settings: HostSettings, cancelled: Cancellation) -> OpenHost:
+    """The host at `address`: `local`, `ssh://[user@]host[:port]` or `winrm://[user@]host[:port]`.
+
+    Raises: `LearnerError` when there is no such kind of address, or it can't be reached.
+    """
+    if address == LOCAL:
+        from learner.executor.hosts.local import LocalHost
+
+        return LocalHost(
+            name=settings.hostname,
+            service_manager=settings.service_manager,
+            supervisor_config=settings.supervisor_config,
+            become=settings.become,
+            cancelled=cancelled,
+        )
+    raise LearnerError(f"{address} is no address of a host", "use local, ssh://user@host[:port] or winrm://user@host")

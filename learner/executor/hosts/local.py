@@ -181,6 +181,9 @@ class LocalHost:
         except socket.gaierror:
             return []
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def facts(self) -> HostFacts:
         """What kind of machine it is."""
         try:
