@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import LEARNER, Place  # type: ignore[attr-defined]
+from places import LEARNER, Place
 from samples import result
 
 from learner.errors import ForgeError, LearnerError, Refused
