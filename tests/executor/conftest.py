@@ -75,7 +75,15 @@ class Site:
     def spool(self) -> Path:
         return self.folder / "spool"
 
-    def commit(self, files: dict[str, str], *, who: Identity = PERSON, sign: Path | None = None, branch: str = "main", date: str | None = None) -> str:
+    def commit(
+        self,
+        files: dict[str, str],
+        *,
+        who: Identity = PERSON,
+        sign: Path | None = None,
+        branch: str = "main",
+        date: str | None = None,
+    ) -> str:
         """A commit on the forge's branch; its id."""
         work = Git(self.folder / "work")
         if not work.path.exists():
@@ -87,14 +95,25 @@ class Site:
             (work.path / path).write_text(text)
         work.run("add", "--all")
         config = {"gpg.format": "ssh", "user.signingkey": str(sign)} if sign else {"commit.gpgsign": "false"}
-        work.run("commit", "--quiet", "--allow-empty", *(["-S"] if sign else []), "-m", "a change", env=who.environment(date), config=config)
+        work.run(
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            *(["-S"] if sign else []),
+            "-m",
+            "a change",
+            env=who.environment(date),
+            config=config,
+        )
         work.run("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         tip = work.text("rev-parse", "HEAD")
         if branch != "main":
             work.run("checkout", "--quiet", "main")
         return tip
 
-    def merge(self, branch: str, *, who: Identity = PERSON, sign: Path | None = None, squash_as: Identity | None = None) -> str:
+    def merge(
+        self, branch: str, *, who: Identity = PERSON, sign: Path | None = None, squash_as: Identity | None = None
+    ) -> str:
         """Merge a branch into main with a merge commit, or squash it as a forge would; main's new commit."""
         work = Git(self.folder / "work")
         config = {"gpg.format": "ssh", "user.signingkey": str(sign)} if sign else {"commit.gpgsign": "false"}
@@ -103,7 +122,9 @@ class Site:
             work.run("merge", "--quiet", "--squash", branch, env=who.environment())
             work.run("commit", "--quiet", *signed, "-m", "squashed", env=squash_as.environment(), config=config)
         else:
-            work.run("merge", "--quiet", "--no-ff", *signed, "-m", "merged", branch, env=who.environment(), config=config)
+            work.run(
+                "merge", "--quiet", "--no-ff", *signed, "-m", "merged", branch, env=who.environment(), config=config
+            )
         work.run("push", "--quiet", "origin", "main")
         return work.text("rev-parse", "HEAD")
 
@@ -143,7 +164,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("keys")
     made = []
     for name in ("dana", "mallory"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)], check=True
+        )
         made.append(folder / name)
     return made[0], made[1]
 
@@ -201,7 +224,9 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, 
                 "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
                 f"[supervisorctl]\nserverurl=unix://{folder}/s\n" + "".join(parts)
             )
-            subprocess.run([str(Path(sys.executable).parent / "supervisord"), "-c", str(made.config)], check=True, timeout=20)
+            subprocess.run(
+                [str(Path(sys.executable).parent / "supervisord"), "-c", str(made.config)], check=True, timeout=20
+            )
             started.append(made)
             wait_for(lambda: "refused" not in made.control("status") and "no such file" not in made.control("status"))
             return made

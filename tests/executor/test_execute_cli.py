@@ -19,7 +19,9 @@ from tests.executor.conftest import Site, runbook, wait_for
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX programs")
 
 
-def learner(site: Site, *words: str, wait: bool = True, env: dict[str, str] | None = None, stdin: str | None = None) -> Any:
+def learner(
+    site: Site, *words: str, wait: bool = True, env: dict[str, str] | None = None, stdin: str | None = None
+) -> Any:
     argv = [sys.executable, "-m", "learner", *words, "--host-config", str(site.config)]
     environment = {**os.environ, **(env or {})}
     if not wait:
@@ -115,7 +117,9 @@ def test_a_precondition_that_does_not_hold_skips_the_run(site: Site) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_is_told_to_stop_cleans_up_and_writes_a_partial_result(site: Site, tmp_path: Path, number: int) -> None:
+def test_a_run_that_is_told_to_stop_cleans_up_and_writes_a_partial_result(
+    site: Site, tmp_path: Path, number: int
+) -> None:
     began, cleaned = tmp_path / "began", tmp_path / "cleaned"
     more = f"finally:\n  - {{id: clean, action: run_command, params: {{argv: [touch, {cleaned}]}}}}\n"
     site.runbook(runbook(
@@ -125,13 +129,16 @@ def test_a_run_that_is_told_to_stop_cleans_up_and_writes_a_partial_result(site: 
     wait_for(began.exists, 30)
     at = time.monotonic()
     running.send_signal(number)
-    out, err = running.communicate(timeout=20)
+    _out, err = running.communicate(timeout=20)
     assert time.monotonic() - at < 10
     assert running.returncode == 130, err
     (result,) = kept(site)
     assert (result["status"], result["verification_passed"]) == ("partial", None)
     assert result["error_message"].startswith("cancelled")
-    assert [(s["step_id"], s["phase"], s["success"]) for s in result["executed_steps"]] == [("long", "step", False), ("clean", "finally", True)]
+    assert [(s["step_id"], s["phase"], s["success"]) for s in result["executed_steps"]] == [
+        ("long", "step", False),
+        ("clean", "finally", True),
+    ]
     assert cleaned.exists()
     assert not (tmp_path / "never").exists()
 
@@ -161,7 +168,9 @@ def test_a_killed_executor_leaves_a_partial_result_for_the_next_start(site: Site
 
 def test_two_runs_do_not_fight_over_one_host_and_runbook(site: Site, tmp_path: Path) -> None:
     began = tmp_path / "began"
-    site.runbook(runbook(f"- {{id: long, action: run_command, params: {{argv: [sh, -c, 'touch {began}; exec sleep 4']}}}}"))
+    site.runbook(
+        runbook(f"- {{id: long, action: run_command, params: {{argv: [sh, -c, 'touch {began}; exec sleep 4']}}}}")
+    )
     running = learner(site, "execute", "RB-LIN-TEST-001", "--no-push", wait=False)
     wait_for(began.exists, 30)
     second = learner(site, "execute", "RB-LIN-TEST-001", "--no-push", "--no-fetch")
@@ -173,10 +182,19 @@ def test_two_runs_do_not_fight_over_one_host_and_runbook(site: Site, tmp_path: P
 
 def test_the_same_incident_again_and_again_calls_a_person(site: Site, tmp_path: Path) -> None:
     site.settings("loop_guard: {runs: 2, minutes: 10}\n")
-    site.runbook(runbook("- {id: count, action: run_command, params: {argv: [sh, -c, 'echo x >> count']}}".replace("count']", f"{tmp_path}/count']")))
+    site.runbook(
+        runbook(
+            "- {id: count, action: run_command, params: {argv: [sh, -c, 'echo x >> count']}}".replace(
+                "count']", f"{tmp_path}/count']"
+            )
+        )
+    )
     incident = tmp_path / "incident.json"
     incident.write_text(json.dumps({"incident_id": "INC-1", "incident_type": "service_crash", "hostname": "web-1"}))
-    codes = [learner(site, "execute", "RB-LIN-TEST-001", "--incident", str(incident), "--no-push", "--no-fetch").returncode for _ in range(3)]
+    codes = [
+        learner(site, "execute", "RB-LIN-TEST-001", "--incident", str(incident), "--no-push", "--no-fetch").returncode
+        for _ in range(3)
+    ]
     assert codes == [0, 0, 10]
     assert (tmp_path / "count").read_text() == "x\nx\n"
     last = kept(site)[-1]
@@ -220,7 +238,11 @@ def test_a_secret_is_written_nowhere_in_any_form(site: Site, tmp_path: Path) -> 
     secret = "pa$$ wörd/+x"
     script = 'echo "$T"; python3 -c "import base64,os,urllib.parse as u; t=os.environ[\'T\']; print(base64.b64encode(t.encode()).decode(), u.quote(t), u.quote_plus(t), t.encode().hex())"; echo "bad $T" >&2; exit 1'
     more = "parameters:\n  token: {type: string, secret: true}\n"
-    step = {"id": "leak", "action": "run_script", "params": {"shell": "sh", "script": script, "env": {"T": "{{ token }}"}}}
+    step = {
+        "id": "leak",
+        "action": "run_script",
+        "params": {"shell": "sh", "script": script, "env": {"T": "{{ token }}"}},
+    }
     site.runbook(runbook("- " + json.dumps(step), more=more))
     done = learner(site, "execute", "RB-LIN-TEST-001", "--no-push", "--param-env", "token=TOKEN", env={"TOKEN": secret})
     assert done.returncode == 1, done.stderr
@@ -228,8 +250,18 @@ def test_a_secret_is_written_nowhere_in_any_form(site: Site, tmp_path: Path) -> 
     import urllib.parse
 
     raw = secret.encode()
-    forms = [secret, base64.b64encode(raw).decode(), urllib.parse.quote(secret), urllib.parse.quote_plus(secret), raw.hex()]
-    everywhere = done.stdout + done.stderr + "".join(p.read_text("utf-8", "replace") for p in site.spool.rglob("*") if p.is_file())
+    forms = [
+        secret,
+        base64.b64encode(raw).decode(),
+        urllib.parse.quote(secret),
+        urllib.parse.quote_plus(secret),
+        raw.hex(),
+    ]
+    everywhere = (
+        done.stdout
+        + done.stderr
+        + "".join(p.read_text("utf-8", "replace") for p in site.spool.rglob("*") if p.is_file())
+    )
     assert [form for form in forms if form in everywhere] == []
     (result,) = kept(site)
     assert result["parameters"]["token"] == "***"
@@ -261,4 +293,7 @@ def test_wrong_usage_is_told(site: Site, tmp_path: Path) -> None:
     assert learner(site, "execute", "RB-LIN-TEST-001", "--param", "novalue").returncode == 2
     missing = learner(site, "execute", "RB-LIN-TEST-001", "--incident", str(tmp_path / "none.json"), "--no-push")
     assert "no such file" in missing.stderr
-    assert "is no address of a host" in learner(site, "execute", "RB-LIN-TEST-001", "--host", "ftp://x", "--no-push").stderr
+    assert (
+        "is no address of a host"
+        in learner(site, "execute", "RB-LIN-TEST-001", "--host", "ftp://x", "--no-push").stderr
+    )

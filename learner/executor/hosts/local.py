@@ -15,11 +15,10 @@ from pathlib import Path
 from urllib import error, request
 
 from learner.actions.host import Completed, FileStat, HostError, HttpAnswer, ServiceManager
-from learner.executor.hosts import processes
+from learner.executor.hosts import posix, processes
 from learner.executor.service_managers import choose
 from learner.models.execution import HostFacts
 
-BODY_BYTES = 64 << 10
 _PLATFORMS = {"linux": "linux", "darwin": "darwin", "win32": "windows"}
 
 
@@ -78,15 +77,19 @@ class LocalHost:
             argv = [*self._become, *(["env", *wanted] if wanted else []), *argv]
             env = None
         return processes.run(
-            argv, timeout_seconds=max(0.01, timeout_seconds), env=env, cwd=cwd, stdin=stdin, cancelled=self._cancelled
+            argv,
+            timeout_seconds=max(0.01, timeout_seconds),
+            env=env,
+            cwd=cwd,
+            stdin=stdin,
+            cancelled=self._cancelled,
+            # Processes of another user can only be ended the way they were begun.
+            kill=(*self._become, "kill") if self._elevated else (),
         )
 
     def read_file(self, path: str, limit_bytes: int = 1 << 20) -> bytes:
         if self._elevated:
-            done = self.run(["head", "-c", str(limit_bytes), "--", path], timeout_seconds=10.0)
-            if not done.success:
-                raise HostError(done.stderr.strip() or f"{path}: can't be read")
-            return done.stdout.encode()
+            return posix.read_file(self, path, limit_bytes)
         try:
             with open(path, "rb") as file:
                 return file.read(limit_bytes)
@@ -95,7 +98,7 @@ class LocalHost:
 
     def write_file(self, path: str, content: bytes, mode: str | None = None) -> None:
         if self._elevated:
-            self._write_elevated(path, content, mode)
+            posix.write_file(self, path, content, mode)
             return
         target = Path(path)
         try:
@@ -113,17 +116,9 @@ class LocalHost:
         except OSError as e:
             raise _refusal(path, e) from e
 
-    def _write_elevated(self, path: str, content: bytes, mode: str | None) -> None:
-        script = 'set -eu; t=$(mktemp "$(dirname "$1")/.learner.XXXXXX"); cat >"$t"; chmod "$2" "$t"; mv -f "$t" "$1"'
-        done = self.run(
-            ["sh", "-c", script, "sh", path, mode or "0644"],
-            timeout_seconds=30.0,
-            stdin=content.decode("utf-8", "surrogateescape"),
-        )
-        if not done.success:
-            raise HostError(done.stderr.strip() or f"{path}: can't be written")
-
     def stat(self, path: str) -> FileStat | None:
+        if self._elevated:
+            return posix.stat(self, path)
         try:
             found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -160,10 +155,10 @@ class LocalHost:
         opener = request.build_opener(request.ProxyHandler({}))
         try:
             with opener.open(asked, timeout=max(0.05, timeout_seconds)) as answer:
-                return HttpAnswer(answer.status, answer.read(BODY_BYTES).decode("utf-8", "replace"))
+                return HttpAnswer(answer.status, answer.read(posix.BODY_BYTES).decode("utf-8", "replace"))
         except error.HTTPError as e:
             with e:
-                return HttpAnswer(e.code, e.read(BODY_BYTES).decode("utf-8", "replace"))
+                return HttpAnswer(e.code, e.read(posix.BODY_BYTES).decode("utf-8", "replace"))
         except error.URLError as e:
             return HttpAnswer(None, error=_words(e.reason))
         except (TimeoutError, OSError, ValueError) as e:

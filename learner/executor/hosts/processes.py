@@ -55,10 +55,12 @@ def run(
     cwd: str | None = None,
     stdin: str | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    kill: Sequence[str] = (),
 ) -> Completed:
-    """The command's exit code and output; its whole process group is gone when this returns.
+    """The command's exit code and output. When its time is over or it is cancelled, its whole process group is ended.
 
-    A program that does not exist gives 127, one that may not be run 126 (POSIX sh, "Exit Status for Commands").
+    What a command that ended by itself leaves running in the background is left running: so services are started.
+    `kill` is the kill program for a group that this user may not signal (`sudo -n -- kill`). A program that does not exist gives 127, one that may not be run 126 (POSIX sh, "Exit Status for Commands").
     """
     try:
         process = subprocess.Popen(
@@ -81,8 +83,8 @@ def run(
     try:
         timed_out = (_pump_windows if _WINDOWS else _pump)(process, out, err, stdin, timeout_seconds, cancelled)
     finally:
-        _end_group(process)
-    code = process.returncode
+        _end_group(process, kill)
+    code = process.returncode if process.returncode is not None else -_KILL
     return Completed(
         code if code >= 0 else 128 - code, out.text(), err.text(), timed_out, dropped_bytes=out.dropped + err.dropped
     )
@@ -169,25 +171,37 @@ def _pump_windows(
         return False
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _end_group(process: subprocess.Popen[bytes], kill: Sequence[str]) -> None:
     """End everything the command started: ask first, then don't ask."""
     if process.poll() is None:
-        _signal(process, signal.SIGTERM)
+        _signal(process, signal.SIGTERM, kill)
         try:
             process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
-            process.wait()
-        _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+            _signal(process, _KILL, kill)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                # Only a process that hangs in the kernel survives this; the run must not hang with it.
+                process.wait(GRACE_SECONDS)
+        _signal(process, _KILL, kill)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe:
             with contextlib.suppress(OSError):
                 pipe.close()
 
 
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+def _signal(process: subprocess.Popen[bytes], number: int, kill: Sequence[str]) -> None:
     if _WINDOWS:
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
         return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:
         os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        if kill:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                argv = [*kill, f"-{number}", "--", f"-{process.pid}"]
+                subprocess.run(argv, capture_output=True, check=False, timeout=GRACE_SECONDS, stdin=subprocess.DEVNULL)
