@@ -40,10 +40,7 @@ def document(number: int, seed: int = 1) -> dict[str, Any]:
             "duration_seconds": round(chance.random() * 5, 3),
             "success": not failed or i < 3,
             "attempts": 1 + chance.randrange(3),
-            "output": "".join(
-                f"{_text(start)} host web[{chance.randrange(30000)}]: worker {chance.randrange(64)} took {chance.random():.6f} s\n"
-                for _ in range(6)
-            ),
+            "output": _log(start, chance),
             "error": error if failed and i == 3 else "",
             "exit_code": 1 if failed and i == 3 else 0,
         }
@@ -54,8 +51,11 @@ def document(number: int, seed: int = 1) -> dict[str, Any]:
         "platform": "linux",
         "services": {"web": "failed", "db": "running", "cache": "running"},
         "disk": {"usage_percent": chance.randrange(100), "free_gb": chance.randrange(400), "total_gb": 500},
-        "cpu": {"usage_percent": chance.random() * 100, "load_average": [chance.random() for _ in range(3)]},
-        "memory": {"usage_percent": chance.random() * 100, "free_mb": chance.randrange(8000), "total_mb": 16000},
+        "cpu": {
+            "usage_percent": chance.randrange(1000) / 10,
+            "load_average": [chance.randrange(400) / 100 for _ in range(3)],
+        },
+        "memory": {"usage_percent": chance.randrange(1000) / 10, "free_mb": chance.randrange(8000), "total_mb": 16000},
         "ports": {"8080": "closed"},
         "files": {"/run/web/web.pid": {"exists": True, "size_bytes": 6, "mode": "0644"}},
     }
@@ -129,6 +129,19 @@ def repository(path: Path, count: int, *, per_commit: int = 2000, shuffled: bool
                 process.stdin.write(b"M 100644 inline %s\ndata %d\n%s\n" % (path_in.encode(), len(content), content))
         process.stdin.close()
     return git
+
+
+def _log(start: datetime, chance: random.Random) -> str:
+    pid = chance.randrange(30_000)
+    lines = (
+        "Stopping web",
+        "Deactivated successfully",
+        "Stopped web",
+        "Starting web",
+        "listening on 8080",
+        "Started web",
+    )
+    return "".join(f"{start:%b %d %H:%M:%S} web-1 systemd[{pid}]: web.service: {line}.\n" for line in lines)
 
 
 def _text(when: datetime) -> str:

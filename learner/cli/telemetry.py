@@ -6,11 +6,12 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from learner.telemetry.inbox import Pushed
     from learner.telemetry.spool import Spool
 
+T = TypeVar("T")
 _REPO = click.option(
     "--repo",
     type=click.Path(path_type=Path, file_okay=False),
@@ -233,6 +235,7 @@ def import_(sources: tuple[Path, ...], host_config: Path | None, as_json: bool) 
 
 
 @command.command()
+@click.option("--format", "kind", type=click.Choice(["jsonl", "parquet", "otlp"]), default="jsonl", show_default=True)
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="A file; else standard output.")
 @click.option("--client", help="Only of this client.")
 @click.option("--runbook", help="Only of this runbook or runbook version.")
@@ -240,17 +243,78 @@ def import_(sources: tuple[Path, ...], host_config: Path | None, as_json: bool) 
 @_FOLDER
 @_REPO
 def export(
-    output: Path | None, client: str | None, runbook: str | None, since: str | None, folder: Path | None, repo: Path
+    kind: str,
+    output: Path | None,
+    client: str | None,
+    runbook: str | None,
+    since: str | None,
+    folder: Path | None,
+    repo: Path,
 ) -> None:
-    """Write results out as JSON Lines."""
+    """Write results out: JSON Lines, Parquet, or OpenTelemetry log records (OTLP/JSON, one request a line)."""
     from learner.telemetry.choose import Choice
+    from learner.telemetry.parse import encoded
 
     skipped: list[SkippedFile] = []
     chosen = _chosen(repo, folder, Choice(client_id=client, runbook=runbook, since=since), skipped)
-    with output.open("wb") if output else nullcontext(sys.stdout.buffer) as sink:
-        for one in chosen:
-            sink.write(one.model_dump_json().encode() + b"\n")
+    if kind == "parquet":
+        from learner.telemetry import archive as archiving
+
+        if output is None:
+            raise click.UsageError("--format parquet needs --output FILE")
+        archiving.write(output, ((one.path, encoded(one), one) for one in chosen))
+    else:
+        from learner.telemetry import otlp
+
+        if kind == "otlp":
+            lines = (json.dumps(document, ensure_ascii=False) for document in otlp.documents(chosen))
+        else:
+            lines = (one.model_dump_json() for one in chosen)
+        with output.open("wb") if output else nullcontext(sys.stdout.buffer) as sink:
+            for line in lines:
+                sink.write(line.encode() + b"\n")
     _told(skipped, "skipped")
+
+
+@command.command()
+@_REPO
+@click.option("--before", metavar="YYYY-MM", help="Months before this one; without it, those before last month.")
+@click.option("--dry-run", is_flag=True, help="Say what would be moved, and change nothing.")
+@_JSON
+def archive(repo: Path, before: str | None, dry_run: bool, as_json: bool) -> None:
+    """Move months gone by into Parquet files, so that the tip of the telemetry branch stays small."""
+    from learner.repository.git import Identity
+    from learner.telemetry import archive as archiving
+    from learner.telemetry import branch
+
+    git, settings, remote = _repository(repo)
+    now = datetime.now(UTC)
+    try:
+        first = datetime.strptime(before, "%Y-%m").date() if before else (now.date().replace(day=1) - timedelta(1))
+    except ValueError as e:
+        raise LearnerError(f"--before {before}: no month", "write it as 2026-11") from e
+    tip = branch.tip(git, remote, settings.telemetry)
+    if tip is None or dry_run:
+        moved = {month: len(files) for month, files in archiving.due(git, tip, first).items()} if tip else {}
+    else:
+        moved = dict(
+            archiving.archive(
+                git,
+                remote,
+                tip,
+                settings=settings.telemetry,
+                author=Identity(settings.forge.author_name, settings.forge.author_email),
+                now=now,
+                before=first,
+                told=lambda line: click.echo(line, err=True),
+            ).months
+        )
+    if as_json:
+        _document({"months": moved, "dry_run": dry_run})
+    elif not moved:
+        click.echo("nothing to do")
+    for month, count in sorted(moved.items()) if not as_json else ():
+        click.echo(f"{month}: {count} results {'would be archived' if dry_run else 'archived'}")
 
 
 def _spool(settings: HostSettings) -> Spool:
@@ -341,11 +405,30 @@ def _chosen(repo: Path, folder: Path | None, wanted: Choice, skipped: list[Skipp
                 raise
             click.echo(f"{e}; this is what was here already", err=True)
         read = branch.read(git, tip, wanted.path, max_bytes=settings.telemetry.max_result_bytes) if tip else iter(())
-    for name, found in read:
+    for name, found in _counted(read):
         if not isinstance(found, ExecutionResult):
             skipped.append(SkippedFile(path=name, reason=found))
         elif wanted.holds(found):
             yield found
+
+
+def _counted(read: Iterator[T]) -> Iterator[T]:
+    """`read`, with a count on a terminal once it takes longer than a second."""
+    from learner.console import err
+
+    if not err().is_terminal:
+        yield from read
+        return
+    begun = time.monotonic()
+    status = err().status("reading")
+    try:
+        for count, one in enumerate(read, 1):
+            if count % 1000 == 0 and time.monotonic() - begun > 1:
+                status.update(f"{count:,} results read")
+                status.start()
+            yield one
+    finally:
+        status.stop()
 
 
 def _table(results: list[ExecutionResult]) -> None:

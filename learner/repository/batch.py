@@ -13,7 +13,8 @@ from typing import IO
 from learner.errors import GitError
 from learner.repository.git import Git
 
-FOLDER, LINK, MODULE = "40000", "120000", "160000"
+FOLDER = "40000"
+_WORTH_ORDERING = 2000
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,28 @@ def stream(git: Git, files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, by
         raise GitError(
             f"git cat-file ended after {answered} of {asked} objects", "see whether the repository is whole: git fsck"
         )
+
+
+def in_pack_order(git: Git, files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """(name, blob id) of `files` in the order the objects lie on disk; few of them stay in their own order.
+
+    In path order a large pack is read to and fro, and what deltas rest on is unpacked again and again: measured on
+    100,000 files in a pack that was written in another order, that takes five times as long.
+    """
+    names: dict[str, str] = {}
+    again: list[tuple[str, str]] = []
+    for name, oid in files:
+        if names.setdefault(oid, name) is not name:
+            again.append((name, oid))
+    if len(names) >= _WORTH_ORDERING:
+        with git.stream("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)") as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                oid = line[:-1].decode()
+                if found := names.pop(oid, None):
+                    yield found, oid
+    yield from ((name, oid) for oid, name in names.items())
+    yield from again
 
 
 def tree_files(git: Git, revision: str, prefix: str = "") -> Iterator[tuple[str, str]]:

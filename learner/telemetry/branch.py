@@ -10,6 +10,7 @@ from learner.repository.batch import tree_files
 from learner.repository.git import Git
 from learner.settings import TelemetrySettings
 from learner.telemetry import parse
+from learner.telemetry.archive import read_from
 from learner.telemetry.collect import read_files
 
 
@@ -33,9 +34,19 @@ def known_tip(git: Git, remote: str) -> str | None:
 def read(
     git: Git, commit: str, holds: Callable[[str], bool] = lambda _path: True, *, max_bytes: int = parse.MAX_BYTES
 ) -> Iterator[tuple[str, ExecutionResult | str]]:
-    """(path, the result or why there is none) of every file of `commit` whose path `holds`; the others cost no reading.
+    """(path, the result or why there is none) of everything of `commit` whose path `holds`, archived or not.
 
-    Raises: `GitError` when `commit` can't be read.
+    Files whose path does not hold cost no reading.
+
+    Raises: `GitError` when `commit` can't be read; `LearnerError` when there are archives and pyarrow is missing.
     """
-    files = ((path, blob) for path, blob in tree_files(git, commit, parse.ROOT) if holds(path))
-    return read_files(git, files, max_bytes)
+    files: list[tuple[str, str]] = []
+    archives: list[str] = []
+    for path, blob in tree_files(git, commit, parse.ROOT):
+        if path.startswith(parse.ARCHIVE):
+            archives += [blob] if path.endswith(".parquet") else []
+        elif holds(path):
+            files.append((path, blob))
+    yield from read_files(git, files, max_bytes)
+    for blob in archives:
+        yield from ((path, parse.placed(path, raw, max_bytes)) for path, raw in read_from(git, blob) if holds(path))

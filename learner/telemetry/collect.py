@@ -6,17 +6,19 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from learner.errors import GitError
 from learner.models.execution import ExecutionResult
 from learner.models.fold import Fold
 from learner.models.records import SkippedFile
-from learner.repository.batch import changed, objects, stream, tree_files
+from learner.repository.batch import in_pack_order, objects, stream, tree_files
 from learner.repository.git import Git
 from learner.repository.lean import Lean
 from learner.telemetry import parse
+from learner.telemetry.archive import ids, read_from
+from learner.telemetry.news import news
 from learner.telemetry.plain import plain
 from learner.telemetry.state import FoldState, State
 
@@ -56,24 +58,28 @@ def collect(
     Raises: `GitError` when `commit` can't be read.
     """
     git = lean.git if lean else git
-    reason, added = _news(git, lean, commit, folds, state)
-    if reason is None and state is not None:
-        base = state if not added else copy.deepcopy(state)
-    else:
+    told = news(git, lean, commit, folds, state)
+    if state is None or told.rebuild is not None:
         base = State(folds={fold.name: FoldState(fold.version, {}) for fold in folds})
         if lean and commit:
             lean.everything(commit)
-        added = tree_files(git, commit, parse.ROOT) if commit else ()
+        read = everything(git, commit, max_bytes) if commit else iter(())
+    else:
+        base = copy.deepcopy(state) if told.files or told.archived else state
+        read = chain(
+            read_files(git, told.files, max_bytes),
+            *(_archived(git, blob, paths, max_bytes) for blob, paths in told.archived),
+        )
     sums = _Sums(base, folds)
     skipped: list[SkippedFile] = []
-    for path, found in read_files(git, added, max_bytes):
+    for path, found in read:
         if isinstance(found, ExecutionResult):
             sums.add(found)
             if sums.new % _TOLD_EVERY == 0:
                 progress(sums.new)
         else:
             skipped.append(SkippedFile(path=path, reason=found))
-    return Collected(sums.state(commit), sums.new, tuple(skipped), reason)
+    return Collected(sums.state(commit), sums.new, tuple(skipped), told.rebuild)
 
 
 def from_folder(
@@ -116,13 +122,18 @@ def results(
     if commit is None or not wanted:
         return {}
     places = _likely(git, commit, wanted)
+    archives: dict[str, str] = {}
     if missing := wanted - places.keys():
         for path, blob in tree_files(git, commit, parse.ROOT):
-            execution_id = path.rpartition("/")[2].removesuffix(".json")
-            if execution_id in missing and parse.place(path):
+            if path.startswith(parse.ARCHIVE):
+                archives[path] = blob
+            elif (execution_id := _id(path)) in missing and parse.place(path):
                 places.setdefault(execution_id, (path, blob))
-    read = read_files(git, sorted(places.values()), max_bytes)
-    return {found.execution_id: found for _, found in read if isinstance(found, ExecutionResult)}
+    reads = [read_files(git, sorted(places.values()), max_bytes)]
+    for path, content in stream(git, [(path, blob) for path, blob in archives.items() if path.endswith(".ids")]):
+        if there := frozenset(one for one in ids(content or b"") if _id(one) in wanted - places.keys()):
+            reads.append(_archived(git, archives[path.removesuffix(".ids") + ".parquet"], there, max_bytes))
+    return {found.execution_id: found for _, found in chain(*reads) if isinstance(found, ExecutionResult)}
 
 
 def results_from_folder(
@@ -157,33 +168,34 @@ class _Sums:
         return State(commit, self._base.results + self.new, self._base.folds)
 
 
-def _news(
-    git: Git, lean: Lean | None, commit: str | None, folds: Sequence[Fold], state: State | None
-) -> tuple[str | None, Iterable[tuple[str, str]]]:
-    """Why everything must be read, or else (path, blob id) of what is new."""
-    if state is None:
-        return "there is no state yet", ()
-    if reason := state.outdated(folds):
-        return reason, ()
-    if commit == state.commit:
-        return None, ()
-    if state.commit is None:
-        return "nothing was read before", ()
-    if commit is None:
-        return "the telemetry branch is gone", ()
-    try:
-        differing = (lean.changed if lean else partial(changed, git))(state.commit, commit, parse.ROOT)
-    except GitError as e:
-        if lean is None and git.resolve(commit) is None:
-            raise
-        return f"the commit read last is not known: {state.commit[:12]} ({e})", ()
-    odd = next((one for one in differing if one.status != "A"), None)
-    if odd:
-        word = {"D": "taken away", "M": "changed"}.get(odd.status, "replaced")
-        return f"{odd.path} was {word}", ()
-    if lean:
-        lean.blobs(one.new for one in differing)
-    return None, [(one.path, one.new) for one in differing]
+def everything(git: Git, commit: str, max_bytes: int) -> Iterator[tuple[str, ExecutionResult | str]]:
+    """(path, the result or why there is none) of everything at `commit`: its files, then its archives.
+
+    Raises: `GitError` when `commit` can't be read; `LearnerError` when there are archives and pyarrow is missing.
+    """
+    archives: list[tuple[str, str]] = []
+
+    def files() -> Iterator[tuple[str, str]]:
+        for path, blob in tree_files(git, commit, parse.ROOT):
+            if path.startswith(parse.ARCHIVE):
+                archives.append((path, blob))
+            else:
+                yield path, blob
+
+    yield from read_files(git, in_pack_order(git, files()), max_bytes)
+    for path, blob in archives:
+        if path.endswith(".parquet"):
+            yield from _archived(git, blob, None, max_bytes)
+
+
+def _archived(
+    git: Git, blob: str, paths: frozenset[str] | None, max_bytes: int
+) -> Iterator[tuple[str, ExecutionResult | str]]:
+    """Results of one archive, all of them or those of `paths`."""
+    wanted = None if paths is None else frozenset(map(_id, paths))
+    for path, raw in read_from(git, blob, wanted):
+        if paths is None or path in paths:
+            yield path, parse.placed(path, raw, max_bytes)
 
 
 def read_files(
@@ -197,6 +209,10 @@ def read_files(
         if content is None:
             raise GitError(f"{path}: its bytes are missing", "the clone is not whole: fetch it anew")
         yield path, parse.placed(path, content, max_bytes)
+
+
+def _id(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".json")
 
 
 def _likely(git: Git, commit: str, execution_ids: set[str]) -> dict[str, tuple[str, str]]:

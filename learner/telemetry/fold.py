@@ -23,11 +23,17 @@ from learner.repository.refs import Update
 from learner.settings import TelemetrySettings
 from learner.strict import instant_text
 from learner.telemetry import parse
+from learner.telemetry.archive import ids, ids_path, month_of
 from learner.telemetry.parse import Place
 
 _AT_ONCE = 500
 """Inboxes in one push: their leases are arguments of one command, and an argument list is bounded."""
 _RETRIES = 1
+_ATTRIBUTES = b"""\
+# written once and read once: repacking need not look for deltas among hundreds of thousands of files
+/telemetry/** -delta
+/quarantine/** -delta
+"""
 
 
 @dataclass(frozen=True)
@@ -163,26 +169,35 @@ def _read(
 ) -> _Batch:
     batch = _Batch()
     if lean and tip:
-        lean.folders(tip, _folders(git, group))
+        _bring(lean, tip, group)
     with objects(git) as reader:
         known = _Known(reader, tip)
         for inbox in group:
             for path, entry in reader.files(inbox.tip):
                 _judge(batch, reader, known, inbox, path, entry, settings, now)
+    if tip is None and batch.changes:
+        batch.changes[".gitattributes"] = _ATTRIBUTES
     return batch
 
 
-def _folders(git: Git, group: list[_Inbox]) -> set[str]:
-    """Folders of the branch that reading `group` asks for or writes to."""
-    wanted: set[str] = set()
-    with objects(git) as reader:
+def _bring(lean: Lean, tip: str, group: list[_Inbox]) -> None:
+    """Fetch what reading `group` asks of the branch, and what writing to it needs: folders, and lists of archives."""
+    folders: set[str] = {parse.ARCHIVE.rstrip("/")}
+    months: set[str | None] = set()
+    with objects(lean.git) as reader:
         for inbox in group:
-            wanted.add(f"{parse.QUARANTINE}other/{inbox.client_id}/{inbox.executor_id}")
+            folders.add(f"{parse.QUARANTINE}other/{inbox.client_id}/{inbox.executor_id}")
             for path, _ in reader.files(inbox.tip):
                 if place := parse.place(path):
-                    wanted |= {f"{parse.ROOT}{place.client_id}/{day}" for day in _days(place)}
-                    wanted.add(f"{parse.QUARANTINE}{parse.ROOT}{place.client_id}/{place.date}")
-    return wanted
+                    around = [f"{parse.ROOT}{place.client_id}/{day}" for day in _days(place)]
+                    folders |= {*around, f"{parse.QUARANTINE}{parse.ROOT}{place.client_id}/{place.date}"}
+                    months |= {month_of(f"{folder}/{place.execution_id}.json") for folder in around}
+    lean.folders(tip, folders)
+    with objects(lean.git) as reader:
+        lists = {ids_path(month) for month in months if month}
+        names = reader.tree(f"{tip}:{parse.ARCHIVE.rstrip('/')}")
+        blobs = [entry.oid for entry in names if parse.ARCHIVE + entry.name in lists]
+    lean.blobs(blobs)
 
 
 def _judge(
@@ -196,7 +211,7 @@ def _judge(
     now: datetime,
 ) -> None:
     place = parse.place(path)
-    if place and known.at(path) == entry.oid:
+    if place and (known.at(path) == entry.oid or known.archived(path) == entry.oid[:12]):
         return  # folded in before; the executor had not seen its receipt
     reason = _refusal(reader, inbox, place, entry, settings)
     if not reason and place:
@@ -289,6 +304,7 @@ class _Known:
         self._reader = reader
         self._tip = tip
         self._folders: dict[str, Mapping[str, str]] = {}
+        self._months: dict[str, Mapping[str, str]] = {}
 
     def at(self, path: str) -> str | None:
         """The blob id at `path`."""
@@ -305,9 +321,20 @@ class _Known:
         """
         for day in _days(place):
             path = f"telemetry/{place.client_id}/{day}/{place.execution_id}.json"
-            if blob := self.at(path):
+            if blob := self.at(path) or self.archived(path):
                 return path, blob
         return None
+
+    def archived(self, path: str) -> str | None:
+        """The first 12 digits of the blob id of a result that lies in its month's archive."""
+        month = month_of(path)
+        if month is None:
+            return None
+        if month not in self._months:
+            blob = self.at(ids_path(month))
+            found = self._reader.read(blob) if blob else None
+            self._months[month] = ids((found.content if found else None) or b"")
+        return self._months[month].get(path)
 
     def _list(self, folder: str) -> Mapping[str, str]:
         if self._tip is None:

@@ -171,7 +171,11 @@ def test_quarantine_overwrites_nothing(world: World) -> None:
     for number in range(3):
         inject(world, "acme", f"odd{number}", {path: b"bad %d" % number})
         world.fold()
-    contents = {content for name, content in world.files().items() if not name.endswith(".reason.json")}
+    contents = {
+        content
+        for name, content in world.files().items()
+        if name.endswith("json") and not name.endswith(".reason.json")
+    }
     assert contents == {b"bad 0", b"bad 1", b"bad 2"}
 
 
