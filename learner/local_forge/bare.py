@@ -66,7 +66,7 @@ class Bare:
         self.git = Git(path, timeout_seconds=60)
         self._facts: dict[tuple[str, str, str], Any] = {}
 
-    def _kept(self, kind: str, one: str, other: str, find: Callable[[], T]) -> T:
+    def kept(self, kind: str, one: str, other: str, find: Callable[[], T]) -> T:
         """A fact about two object ids: it can't change, so it is asked of git once."""
         key = (kind, one, other)
         if key not in self._facts:
@@ -167,15 +167,15 @@ class Bare:
             done = self.git.attempt("merge-base", one, other)
             return done.stdout.decode().strip() or None if done.returncode == 0 else None
 
-        return self._kept("base", one, other, find)
+        return self.kept("base", one, other, find)
 
     def is_ancestor(self, old: str, new: str) -> bool:
         command = ("merge-base", "--is-ancestor", old, new)
-        return self._kept("ancestor", old, new, lambda: self.git.attempt(*command).returncode == 0)
+        return self.kept("ancestor", old, new, lambda: self.git.attempt(*command).returncode == 0)
 
     def diff(self, old: str, new: str) -> list[FilePatch]:
         """What changed from one commit or tree to another, a file each."""
-        return self._kept("diff", old, new, lambda: self._diff(old, new))
+        return self.kept("diff", old, new, lambda: self._diff(old, new))
 
     def _diff(self, old: str, new: str) -> list[FilePatch]:
         raw = self.git.run("diff-tree", "-r", "-M", "-z", "--raw", "--no-abbrev", old, new)
@@ -188,7 +188,7 @@ class Bare:
 
     def three_way(self, base: str, head: str) -> Merge:
         """A real merge of two commits, made in memory; kept, since both ids fix its outcome."""
-        return self._kept("merge", base, head, lambda: self._three_way(base, head))
+        return self.kept("merge", base, head, lambda: self._three_way(base, head))
 
     def _three_way(self, base: str, head: str) -> Merge:
         done = self.git.attempt("merge-tree", "--write-tree", "--name-only", "--no-messages", base, head, ok=(0, 1))

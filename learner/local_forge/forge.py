@@ -267,10 +267,14 @@ class Forge:
 
     def codeowners(self, revision: str) -> tuple[str, str]:
         """(path, text) of the CODEOWNERS file that counts; empty text when there is none."""
-        for path in codeowners.PLACES:
-            if (data := self.repo.file(revision, path)) is not None:
-                return path, data.decode("utf-8", "replace")
-        return codeowners.PLACES[0], ""
+
+        def find() -> tuple[str, str]:
+            for path in codeowners.PLACES:
+                if (data := self.repo.file(revision, path)) is not None:
+                    return path, data.decode("utf-8", "replace")
+            return codeowners.PLACES[0], ""
+
+        return self.repo.kept("codeowners", revision, "", find)
 
     def update_protection(self, branch: str, **changes: Any) -> Protection:
         """The branch's rules after a change of some of them."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 from types import TracebackType
 from urllib.parse import quote
@@ -82,6 +84,21 @@ def _crashed(error: Exception) -> Response:
     return _refused(Refusal(500, "Server Error"))
 
 
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket on the port. Raises: `LearnerError` when it is taken."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # elsewhere this option would let two forges share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as e:
+        listener.close()
+        raise LearnerError(
+            f"can't serve on {host}:{port}: {e.strerror}", "is another forge running? use another --port"
+        ) from e
+    return listener
+
+
 class RunningForge:
     """A forge that serves, in a thread of its own. Close it, or use it as a context manager."""
 
@@ -90,24 +107,19 @@ class RunningForge:
             raise LearnerError(
                 f"{host} is not a loopback address", "the local forge serves this host only: use 127.0.0.1"
             )
+        host = "127.0.0.1" if host == "localhost" else host  # one socket, one port
         self.forge = forge
         self.app = create_app(forge)
-        try:
-            self._server = create_server(
-                self.app,
-                host=host,
-                port=port,
-                threads=8,
-                ident="learner",
-                clear_untrusted_proxy_headers=True,
-                max_request_body_size=8 * 1024**3,
-                channel_timeout=300,
-                asyncore_use_poll=True,
-            )
-        except OSError as e:
-            raise LearnerError(
-                f"can't serve on {host}:{port}: {e.strerror}", "is another forge running? use another --port"
-            ) from e
+        self._server = create_server(
+            self.app,
+            sockets=[_bound(host, port)],
+            threads=8,
+            ident="learner",
+            clear_untrusted_proxy_headers=True,
+            max_request_body_size=8 * 1024**3,
+            channel_timeout=300,
+            asyncore_use_poll=True,
+        )
         self.port = int(self._server.effective_port)
         self.url = f"http://{'[::1]' if host == '::1' else host}:{self.port}"
         self.api_url = f"{self.url}/api/v3"
@@ -140,10 +152,16 @@ class RunningForge:
 
     def close(self) -> None:
         """Stop serving; running requests get to end."""
-        self._server.close()
         self._server.task_dispatcher.shutdown()
+        # The loop ends when nothing is left in it; connections that clients keep open would stay for minutes.
+        self._server.trigger.pull_trigger(self._end)
         self._thread.join(5)
         self.forge.close()
+
+    def _end(self) -> None:
+        for channel in list(self._server.active_channels.values()):
+            channel.handle_close()
+        self._server.close()
 
     def __enter__(self) -> RunningForge:
         return self

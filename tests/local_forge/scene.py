@@ -93,8 +93,20 @@ def machine(**changes: Any) -> str:
         "priority": "high",
         "executions": EXECUTIONS,
         "findings": [
-            {"rule": "destructive-command", "level": "notice", "message": "A file is removed; only when its process is dead.", "where": "steps.clear_stale_pid", "evidence": []},
-            {"rule": "longer-timeout", "level": "info", "message": "The step may now take 45 s, before 20 s.", "where": "steps.answer", "evidence": []},
+            {
+                "rule": "destructive-command",
+                "level": "notice",
+                "message": "A file is removed; only when its process is dead.",
+                "where": "steps.clear_stale_pid",
+                "evidence": [],
+            },
+            {
+                "rule": "longer-timeout",
+                "level": "info",
+                "message": "The step may now take 45 s, before 20 s.",
+                "where": "steps.answer",
+                "evidence": [],
+            },
         ],
         "capabilities": {"added": ["path /run/{{ service }}/{{ service }}.pid (remove)"], "removed": [], "widened": []},
         "replay": {
@@ -103,7 +115,15 @@ def machine(**changes: Any) -> str:
             "recorded": 0.55,
             "implied": 0.35,
             "assumed": 0.1,
-            "runs": [{"execution_id": i, "was": "failure", "becomes": "fixed", "reason": "the pid file is gone before the start"} for i in EXECUTIONS],
+            "runs": [
+                {
+                    "execution_id": i,
+                    "was": "failure",
+                    "becomes": "fixed",
+                    "reason": "the pid file is gone before the start",
+                }
+                for i in EXECUTIONS
+            ],
         },
         "proposer": "patterns/stale-pid-file",
         "usage": {"model_calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0},
@@ -175,9 +195,36 @@ def result(execution_id: str, **changes: Any) -> dict[str, Any]:
     """A failed run's result, as an executor writes it."""
     error = "web: ERROR (spawn error): pidfile /run/web/web.pid exists, is another instance running?"
     steps = [
-        {"step_number": 1, "step_id": "look", "phase": "step", "action": "check_service_status", "success": True, "attempts": 1, "duration_seconds": 0.1, "output": "web: failed", "exit_code": 3},
-        {"step_number": 2, "step_id": "start", "phase": "step", "action": "start_service", "success": False, "attempts": 2, "duration_seconds": 5.0, "error": error, "exit_code": 1},
-        {"step_number": 3, "step_id": "answer", "phase": "step", "action": "wait_for_port", "success": False, "skipped": True},
+        {
+            "step_number": 1,
+            "step_id": "look",
+            "phase": "step",
+            "action": "check_service_status",
+            "success": True,
+            "attempts": 1,
+            "duration_seconds": 0.1,
+            "output": "web: failed",
+            "exit_code": 3,
+        },
+        {
+            "step_number": 2,
+            "step_id": "start",
+            "phase": "step",
+            "action": "start_service",
+            "success": False,
+            "attempts": 2,
+            "duration_seconds": 5.0,
+            "error": error,
+            "exit_code": 1,
+        },
+        {
+            "step_number": 3,
+            "step_id": "answer",
+            "phase": "step",
+            "action": "wait_for_port",
+            "success": False,
+            "skipped": True,
+        },
     ]
     base: dict[str, Any] = {
         "schema_version": "1.0",
@@ -192,7 +239,10 @@ def result(execution_id: str, **changes: Any) -> dict[str, Any]:
         "success": False,
         "executed_steps": steps,
         "checks": [{"id": "running", "check": "service_running", "params": {}, "passed": False, "observed": "failed"}],
-        "state_diff": {"services.web": {"before": "failed", "after": "failed"}, "disk.usage_percent": {"before": 41.2, "after": 41.3}},
+        "state_diff": {
+            "services.web": {"before": "failed", "after": "failed"},
+            "disk.usage_percent": {"before": 41.2, "after": 41.3},
+        },
         "error_message": error,
         "error_step": 2,
     }
@@ -201,18 +251,18 @@ def result(execution_id: str, **changes: Any) -> dict[str, Any]:
 
 def first_runbooks(world: World) -> None:
     """Main with three runbooks, and a telemetry branch with two results (the third is nowhere)."""
-    work = world.clone("ada", "seed")
+    work, here = world.clone("ada", "seed"), str(world.forge.repo.path)
     for name, number in (("service-crash", "SERVICE-001"), ("disk-full", "DISK-001"), ("cert-expiry", "CERT-001")):
         path = work / "runbooks" / "linux" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(V1.replace("SERVICE-001", number), encoding="utf-8")
     world.commit(work, "README.md", "# Runbooks\n", "Three runbooks")
-    world.git("push", "-q", "origin", "HEAD:main", cwd=work)
+    world.git("push", "-q", here, "HEAD:main", cwd=work)
     world.git("switch", "-q", "--orphan", "telemetry", cwd=work)
     for execution, day, host in ((EXECUTIONS[0], "22", "web-1"), (EXECUTIONS[1], "22", "web-2")):
         text = json.dumps(result(execution, hostname=host))
         world.commit(work, f"telemetry/acme/2026/11/{day}/{execution}.json", text, "Results")
-    world.git("push", "-q", "origin", "HEAD:telemetry", cwd=work)
+    world.git("push", "-q", here, "HEAD:telemetry", cwd=work)
 
 
 def propose(world: World, name: str, title: str, file: str, text: str, body: str, *labels: str) -> int:
@@ -228,17 +278,67 @@ def live_in(world: World) -> dict[str, int]:
     first_runbooks(world)
     service, disk, cert = (f"runbooks/linux/{n}.yaml" for n in ("service-crash", "disk-full", "cert-expiry"))
     numbers = {
-        "high": propose(world, "learner/RB-LIN-SERVICE-001-v2-c0ffee00", "RB-LIN-SERVICE-001 v2: Remove a stale pid file before starting", service, V2, machine() + "\n" + BODY, "priority:high", "failure:runbook_insufficient"),
+        "high": propose(
+            world,
+            "learner/RB-LIN-SERVICE-001-v2-c0ffee00",
+            "RB-LIN-SERVICE-001 v2: Remove a stale pid file before starting",
+            service,
+            V2,
+            machine() + "\n" + BODY,
+            "priority:high",
+            "failure:runbook_insufficient",
+        ),
     }
-    disk_machine = machine(runbook_id="RB-LIN-DISK-001", priority="medium", executions=[EXECUTIONS[2]], failure_type="environment_difference", findings=[], capabilities={"added": [], "removed": [], "widened": []})
-    numbers["approved"] = propose(world, "learner/RB-LIN-DISK-001-v2-0badcafe", "RB-LIN-DISK-001 v2: Free inodes, not bytes, when inodes ran out", disk, V2.replace("SERVICE-001", "DISK-001"), disk_machine + "\n## Why\n\nInodes ran out.", "priority:medium")
+    disk_machine = machine(
+        runbook_id="RB-LIN-DISK-001",
+        priority="medium",
+        executions=[EXECUTIONS[2]],
+        failure_type="environment_difference",
+        findings=[],
+        capabilities={"added": [], "removed": [], "widened": []},
+    )
+    numbers["approved"] = propose(
+        world,
+        "learner/RB-LIN-DISK-001-v2-0badcafe",
+        "RB-LIN-DISK-001 v2: Free inodes, not bytes, when inodes ran out",
+        disk,
+        V2.replace("SERVICE-001", "DISK-001"),
+        disk_machine + "\n## Why\n\nInodes ran out.",
+        "priority:medium",
+    )
     world.repo("ada").get_pull(numbers["approved"]).create_review(event="APPROVE", body="Good find.")
     cert_machine = machine(runbook_id="RB-LIN-CERT-001", priority="low", executions=[])
-    numbers["merged"] = propose(world, "learner/RB-LIN-CERT-001-v2-11111111", "RB-LIN-CERT-001 v2: Reload the service after a renewal", cert, V2.replace("SERVICE-001", "CERT-001"), cert_machine + "\nReload.", "priority:low")
-    numbers["conflict"] = propose(world, "learner/RB-LIN-CERT-001-v2-22222222", "RB-LIN-CERT-001 v2: Renew earlier", cert, V1.replace("SERVICE-001", "CERT-001").replace("version: 1", "version: 2 # early"), cert_machine + "\nEarlier.", "priority:low")
+    numbers["merged"] = propose(
+        world,
+        "learner/RB-LIN-CERT-001-v2-11111111",
+        "RB-LIN-CERT-001 v2: Reload the service after a renewal",
+        cert,
+        V2.replace("SERVICE-001", "CERT-001"),
+        cert_machine + "\nReload.",
+        "priority:low",
+    )
+    numbers["conflict"] = propose(
+        world,
+        "learner/RB-LIN-CERT-001-v2-22222222",
+        "RB-LIN-CERT-001 v2: Renew earlier",
+        cert,
+        V1.replace("SERVICE-001", "CERT-001").replace("version: 1", "version: 2 # early"),
+        cert_machine + "\nEarlier.",
+        "priority:low",
+    )
     world.repo("ada").get_pull(numbers["merged"]).create_review(event="APPROVE")
     world.repo("cleo").get_pull(numbers["merged"]).merge()
-    numbers["back"] = propose(world, "learner/RB-LIN-DISK-001-v2-33333333", "RB-LIN-DISK-001 v2: Clean the journal as well", disk, V1.replace("SERVICE-001", "DISK-001").replace("severity: high", "severity: medium"), disk_machine + "\nJournal.", "priority:medium")
+    numbers["back"] = propose(
+        world,
+        "learner/RB-LIN-DISK-001-v2-33333333",
+        "RB-LIN-DISK-001 v2: Clean the journal as well",
+        disk,
+        V1.replace("SERVICE-001", "DISK-001").replace("severity: high", "severity: medium"),
+        disk_machine + "\nJournal.",
+        "priority:medium",
+    )
     comments = [{"path": disk, "line": 8, "side": "RIGHT", "body": "Why is this only *medium* now?"}]
-    world.repo("bob").get_pull(numbers["back"]).create_review(event="REQUEST_CHANGES", body="One question first.", comments=comments)  # type: ignore[arg-type]
+    world.repo("bob").get_pull(numbers["back"]).create_review(
+        event="REQUEST_CHANGES", body="One question first.", comments=comments
+    )  # type: ignore[arg-type]
     return numbers

@@ -44,18 +44,17 @@ class Entry:
     anchor: str = ""
     body: Markup | None = None
     state: str = ""
-    label: str = ""
+    labels: list[str] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
 
 def conversation(here: Forge, issue: Issue, viewer: User) -> list[Entry]:
     """All entries, oldest first."""
     entries = [
-        Entry("comment", c.created_at, c.author, "said", f"issuecomment-{c.id}", render(c.body)) for c in here.store.all(Comment, issue.number)
+        Entry("comment", c.created_at, c.author, "said", f"issuecomment-{c.id}", render(c.body))
+        for c in here.store.all(Comment, issue.number)
     ]
-    for event in here.store.all(Event, issue.number):
-        if told := _event(event):
-            entries.append(told)
+    entries += _told(here.store.all(Event, issue.number))
     if isinstance(issue, Pull):
         threads = remarks_of(here, issue, viewer)
         for review in visible(here, issue, viewer):
@@ -81,7 +80,34 @@ def remarks_of(here: Forge, pull: Pull, viewer: User) -> list[Remark]:
 def _review(review: Review, remarks: list[Remark]) -> Entry:
     body = render(review.body) if review.body else None
     at = review.submitted_at or "9999"
-    return Entry("review", at, review.author, VERDICTS[review.state], f"pullrequestreview-{review.id}", body, review.state, "", remarks)
+    return Entry(
+        "review",
+        at,
+        review.author,
+        VERDICTS[review.state],
+        f"pullrequestreview-{review.id}",
+        body,
+        review.state,
+        [],
+        remarks,
+    )
+
+
+def _told(events: list[Event]) -> list[Entry]:
+    """The events worth telling; labels put on in one go are one entry."""
+    told: list[Entry] = []
+    for event in events:
+        entry, last = _event(event), told[-1] if told else None
+        if (
+            entry
+            and last
+            and entry.labels
+            and (last.verb, last.actor, last.at[:16]) == (entry.verb, entry.actor, entry.at[:16])
+        ):
+            last.labels += entry.labels
+        elif entry:
+            told.append(entry)
+    return told
 
 
 def _event(event: Event) -> Entry | None:
@@ -103,4 +129,8 @@ def _event(event: Event) -> Entry | None:
         "unassigned": f"unassigned {details.get('assignee')}",
     }
     verb = verbs.get(event.event)
-    return Entry("event", event.created_at, event.actor, verb, state=event.event, label=label) if verb else None
+    return (
+        Entry("event", event.created_at, event.actor, verb, state=event.event, labels=[label] if label else [])
+        if verb
+        else None
+    )

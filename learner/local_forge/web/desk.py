@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Response, current_app, g, redirect, render_template, request
+from flask import Blueprint, Response, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue, RouteCallable
 
 from learner.local_forge.api.request import forge
@@ -66,6 +66,13 @@ def page(template: str, status: int = 200, **values: Any) -> Response:
     return Response(text, status, HEADERS, content_type="text/html; charset=utf-8")
 
 
+def to(path: str) -> Response:
+    """Sends the browser to another page of ours, by GET."""
+    answer = Response(status=303, headers=HEADERS)
+    answer.headers["Location"] = path
+    return answer
+
+
 def signed_in() -> bool:
     """Whether a session goes with this request; it is put where the page finds it."""
     found = sessions().find(request.cookies.get(cookie_name(), ""))
@@ -112,7 +119,7 @@ def _seated(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseR
     def run(**values: Any) -> ResponseReturnValue:
         if not signed_in():
             then = request.full_path.rstrip("?") if request.method == "GET" else "/"
-            return redirect(f"/login?then={quote(then)}", 303)
+            return to(f"/login?then={quote(then)}")
         here = forge()
         owner, name = values.pop("owner", here.owner), values.pop("repo", here.name)
         if f"{owner}/{name}".lower() != here.full_name.lower():

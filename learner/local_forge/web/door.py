@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 from importlib.resources import files
 
-from flask import Blueprint, Response, g, redirect, request
+from flask import Blueprint, Response, g, request
 
 from learner.local_forge.api.request import forge
 from learner.local_forge.refusal import Refusal
-from learner.local_forge.web.desk import HEADERS, check_same_page, cookie_name, inside, page, sessions, signed_in
+from learner.local_forge.web.desk import HEADERS, check_same_page, cookie_name, inside, page, sessions, signed_in, to
 
 door = Blueprint("web_door", __name__)
 _STATIC = {"style.css": "text/css", "page.js": "text/javascript", "mark.svg": "image/svg+xml"}
@@ -20,7 +20,9 @@ def static(name: str) -> Response:
     if name not in _STATIC:
         raise Refusal(404, "There is no such page here.")
     data = files("learner.local_forge").joinpath("static", name).read_bytes()
-    return Response(data, headers=HEADERS | {"Cache-Control": "no-cache"}, content_type=f"{_STATIC[name]}; charset=utf-8")
+    return Response(
+        data, headers=HEADERS | {"Cache-Control": "no-cache"}, content_type=f"{_STATIC[name]}; charset=utf-8"
+    )
 
 
 @door.get("/avatar/<login>.svg")
@@ -35,7 +37,9 @@ def avatar(login: str) -> Response:
         '<text x="20" y="27" text-anchor="middle" font-family="system-ui,sans-serif" font-size="19" fill="#fff">'
         f"{letter}</text></svg>"
     )
-    return Response(svg, headers=HEADERS | {"Content-Security-Policy": "default-src 'none'"}, content_type="image/svg+xml")
+    return Response(
+        svg, headers=HEADERS | {"Content-Security-Policy": "default-src 'none'"}, content_type="image/svg+xml"
+    )
 
 
 @door.get("/login")
@@ -46,9 +50,11 @@ def login() -> Response:
         who = sessions().redeem(ticket)
         if who:
             return _enter(who, "/")
-        return page("login.html", 401, error="This link was used before, or is too old. Paste a token instead.", then="/")
+        return page(
+            "login.html", 401, error="This link was used before, or is too old. Paste a token instead.", then="/"
+        )
     if signed_in():
-        return _to(inside(request.args.get("then")))
+        return to(inside(request.args.get("then")))
     return page("login.html", error="", then=inside(request.args.get("then")))
 
 
@@ -66,21 +72,15 @@ def sign_in() -> Response:
 def sign_out() -> Response:
     check_same_page()
     sessions().close(request.cookies.get(cookie_name(), ""))
-    answer = _to("/login")
+    answer = to("/login")
     answer.delete_cookie(cookie_name())
     return answer
 
 
 def _enter(who: str, then: str) -> Response:
-    answer = _to(then)
+    answer = to(then)
     answer.set_cookie(cookie_name(), sessions().open(who), httponly=True, samesite="Strict", path="/")
     return answer
-
-
-def _to(path: str) -> Response:
-    answer = redirect(path, 303, Response=Response)
-    answer.headers.update(HEADERS)
-    return answer  # type: ignore[return-value]
 
 
 def refused(no: Refusal) -> Response:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
-from flask import Response, redirect
+from flask import Response
 
 from learner.local_forge.api.request import forge
 from learner.local_forge.refusal import Refusal
-from learner.local_forge.web.desk import HEADERS, Desk, page
+from learner.local_forge.web.desk import HEADERS, Desk, page, to
 from learner.local_forge.web.side_by_side import compare
 
 desk = Desk("files")
@@ -39,10 +40,8 @@ def blob(where: str) -> Response:
     data = forge().repo.blob(entry.sha) if entry.type == "blob" and (entry.size or 0) <= MAX_BYTES else b"\0"
     text = None if b"\0" in data else data.decode("utf-8", "replace")
     if text is not None and path.endswith(".json"):
-        try:
+        with suppress(ValueError, RecursionError):
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        except (ValueError, RecursionError):
-            pass
     return page("file.html", ref=ref, path=path, entries=None, text=text)
 
 
@@ -70,10 +69,12 @@ def commit(sha: str) -> Response:
         before = (repo.file(parent, change.previous or change.path) if parent else None) or b""
         after = repo.file(found.sha, change.path) or b""
         small = len(before) + len(after) <= MAX_BYTES and b"\0" not in before + after
-        shown.append((change, compare(before.decode("utf-8", "replace"), after.decode("utf-8", "replace")) if small else None))
+        shown.append(
+            (change, compare(before.decode("utf-8", "replace"), after.decode("utf-8", "replace")) if small else None)
+        )
     return page("commit.html", commit=found, verification=forge().signatures.check(found), files=shown)
 
 
 @desk.get(REPO)
 def repository() -> Response:
-    return redirect("/", 303, Response=Response)  # type: ignore[return-value]
+    return to("/")

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import html
 import re
+import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 MAX_NODES, MAX_EDGES = 80, 160
 _GAP_X, _GAP_Y, _LINE, _CHAR, _PAD = 36.0, 44.0, 18.0, 7.3, 16.0
@@ -94,7 +96,11 @@ def parse(source: str) -> Chart | None:
 
 def _style(text: str) -> dict[str, str]:
     pairs = (part.partition(":") for part in text.split(","))
-    return {key.strip(): value.strip() for key, _, value in pairs if key.strip() in ("fill", "stroke", "color") and _COLOR.fullmatch(value.strip())}
+    return {
+        key.strip(): value.strip()
+        for key, _, value in pairs
+        if key.strip() in ("fill", "stroke", "color") and _COLOR.fullmatch(value.strip())
+    }
 
 
 def _statement(chart: Chart, line: str) -> bool:
@@ -204,7 +210,9 @@ def _order(chart: Chart) -> list[list[str]]:
             near = up if sweep % 2 == 0 else down
             here = {name: i for i, name in enumerate(row)}
 
-            def middle(name: str, near: dict[str, list[str]] = near, place: dict[str, int] = place, here: dict[str, int] = here) -> float:
+            def middle(
+                name: str, near: dict[str, list[str]] = near, place: dict[str, int] = place, here: dict[str, int] = here
+            ) -> float:
                 at = [place[n] for n in near[name] if n in place]
                 return sum(at) / len(at) if at else float(here[name])
 
@@ -221,7 +229,7 @@ def _neighbours(chart: Chart) -> tuple[dict[str, list[str]], dict[str, list[str]
     down: dict[str, list[str]] = defaultdict(list)
     for edge in chart.edges:
         if not edge.back:
-            for one, two in zip(edge.path, edge.path[1:], strict=False):
+            for one, two in pairwise(edge.path):
                 down[one].append(two)
                 up[two].append(one)
     return up, down
@@ -240,7 +248,9 @@ def _place(chart: Chart, rows: list[list[str]]) -> None:
     for sweep in range(10):
         near = up if sweep % 2 == 0 else down
         for row in rows if sweep % 2 == 0 else reversed(rows):
-            wanted = [sum(chart.nodes[o].x for o in near[n]) / len(near[n]) if near[n] else chart.nodes[n].x for n in row]
+            wanted = [
+                sum(chart.nodes[o].x for o in near[n]) / len(near[n]) if near[n] else chart.nodes[n].x for n in row
+            ]
             _apart(chart, row, wanted)
     left = min(n.x - n.width / 2 for n in chart.nodes.values())
     for node in chart.nodes.values():
@@ -265,6 +275,7 @@ def _svg(chart: Chart) -> str:
     nodes = chart.nodes
     width = max(n.x + n.width / 2 for n in nodes.values()) + 12
     height = max(n.y + n.height / 2 for n in nodes.values()) + 12
+    tip = f"tip-{zlib.crc32(repr(list(nodes)).encode()):08x}"  # several charts may stand on one page
     lanes = 0
     lines, labels = [], []
     for edge in chart.edges:
@@ -274,7 +285,7 @@ def _svg(chart: Chart) -> str:
         else:
             path, middle = _through([nodes[n] for n in edge.path])
         css = "edge dashed" if edge.dashed else "edge"
-        lines.append(f'<path class="{css}" d="{path}" marker-end="url(#arrow)"/>')
+        lines.append(f'<path class="{css}" d="{path}" marker-end="url(#{tip})"/>')
         if edge.label:
             labels.append(_label(edge.label, middle))
     widest = width + 14.0 * lanes + (12 if lanes else 0)
@@ -283,7 +294,7 @@ def _svg(chart: Chart) -> str:
     head = (
         f'<svg class="flowchart" role="img" aria-label="{html.escape(f"Flow: {names}"[:400])}" '
         f'viewBox="0 0 {widest:.0f} {height:.0f}" width="{widest:.0f}" height="{height:.0f}">'
-        '<defs><marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
+        f'<defs><marker id="{tip}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="tip" d="M0 0 10 5 0 10z"/></marker></defs>'
     )
     return head + "".join(lines) + "".join(boxes) + "".join(labels) + "</svg>"
@@ -295,7 +306,7 @@ def _through(stops: list[Node]) -> tuple[str, tuple[float, float]]:
     points += [(n.x, n.y) for n in stops[1:-1]]
     points.append((stops[-1].x, stops[-1].y - stops[-1].height / 2 - 1))
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+    for (x1, y1), (x2, y2) in pairwise(points):
         half = (y2 - y1) / 2
         path += f"C{x1:.1f} {y1 + half:.1f} {x2:.1f} {y2 - half:.1f} {x2:.1f} {y2:.1f}"
     (x1, y1), (x2, y2) = points[(len(points) - 1) // 2 : (len(points) - 1) // 2 + 2]
@@ -306,7 +317,10 @@ def _around(start: Node, end: Node, lane: float) -> tuple[str, tuple[float, floa
     """An edge back up, beside all boxes."""
     x1, x2 = start.x + start.width / 2, end.x + end.width / 2 + 1
     path = f"M{x1:.1f} {start.y:.1f}C{lane:.1f} {start.y:.1f} {lane:.1f} {start.y:.1f} {lane:.1f} {(start.y + end.y) / 2:.1f}"
-    return path + f"C{lane:.1f} {end.y:.1f} {lane:.1f} {end.y:.1f} {x2:.1f} {end.y:.1f}", (lane - 14, (start.y + end.y) / 2)
+    return path + f"C{lane:.1f} {end.y:.1f} {lane:.1f} {end.y:.1f} {x2:.1f} {end.y:.1f}", (
+        lane - 14,
+        (start.y + end.y) / 2,
+    )
 
 
 def _label(text: str, middle: tuple[float, float]) -> str:
@@ -332,6 +346,7 @@ def _box(node: Node, style: dict[str, str]) -> str:
     css = "node-text styled" if paint else "node-text"
     first = node.y - (len(node.lines) - 1) * _LINE / 2 + 4.5
     texts = [
-        f'<text class="{css}" x="{node.x:.1f}" y="{first + i * _LINE:.1f}"{color}>{html.escape(line)}</text>' for i, line in enumerate(node.lines)
+        f'<text class="{css}" x="{node.x:.1f}" y="{first + i * _LINE:.1f}"{color}>{html.escape(line)}</text>'
+        for i, line in enumerate(node.lines)
     ]
     return shape + "".join(texts)

@@ -127,14 +127,25 @@ def _objects(value: Any) -> Sequence[dict[str, Any]]:
 def _finding(value: dict[str, Any]) -> Finding:
     level = value.get("level")
     known = level if isinstance(level, str) and level in LEVELS else "notice"
-    return Finding(_text(value.get("rule")), known, _text(value.get("message")), _text(value.get("where")), _texts(value.get("evidence")))
+    return Finding(
+        _text(value.get("rule")),
+        known,
+        _text(value.get("message")),
+        _text(value.get("where")),
+        _texts(value.get("evidence")),
+    )
 
 
 def _replay(value: Any) -> Replay | None:
     if not isinstance(value, dict) or not _text(value.get("verdict")):
         return None
     runs = tuple(
-        ReplayedRun(_text(r.get("execution_id")), _text(r.get("was")), _text(r.get("becomes")).replace("_", " "), _text(r.get("reason")))
+        ReplayedRun(
+            _text(r.get("execution_id")),
+            _text(r.get("was")),
+            _text(r.get("becomes")).replace("_", " "),
+            _text(r.get("reason")),
+        )
         for r in _objects(value.get("runs") or value.get("outcomes"))
     )
     shares = [_share(value.get(k)) for k in ("recorded", "implied", "assumed")]

@@ -18,8 +18,29 @@ _ALERTS = {"NOTE": "Note", "TIP": "Tip", "IMPORTANT": "Important", "WARNING": "W
 _ALERT = re.compile(r"\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*(?:\n|$)")
 _TASK = re.compile(r"\[([ xX])\] ")
 
+_EMPTY_HEAD = re.compile(r"<thead>\s*<tr>\s*(?:<th[^>]*></th>\s*)+</tr>\s*</thead>")
+
 _TAGS = {
-    *("a", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6"),
+    *(
+        "a",
+        "b",
+        "blockquote",
+        "br",
+        "code",
+        "dd",
+        "del",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+    ),
     *("hr", "i", "kbd", "li", "ol", "p", "pre", "s", "samp", "span", "strong", "sub", "summary", "sup"),
     *("table", "tbody", "td", "th", "thead", "tr", "ul"),
 }
@@ -52,6 +73,7 @@ def render(text: str, *, first_heading: int = 3) -> Markup:
         url_schemes={"http", "https", "mailto"},
         strip_comments=True,
     )
+    clean = _EMPTY_HEAD.sub("", clean).replace("<th></th>", "<td></td>")
     clean = clean.replace("<table>", '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>')
     clean = clean.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
     for number, chart in enumerate(charts):
@@ -67,6 +89,9 @@ def _walk(tokens: list[Token], first_heading: int, mark: str, charts: list[str])
         elif token.type == "fence" and token.info.strip() == "mermaid":
             charts.append(_chart(token.content))
             token.type, token.tag, token.content = "html_block", "", f"<p>{mark}-{len(charts) - 1}</p>\n"
+        elif token.type in ("th_open", "td_open"):
+            align = str(token.attrs.pop("style", "")).removeprefix("text-align:")
+            token.attrs |= {"align": align} if align else {}
         elif token.type == "blockquote_open":
             _alert(token, tokens[at + 1 : at + 3])
         elif token.type == "list_item_open":
@@ -103,7 +128,9 @@ def _task(item: Token, inside: Sequence[Token]) -> None:
         return
     done = found[1] != " "
     children[0].content = children[0].content[4:]
-    box = f'<span class="task{" task-done" if done else ""}" role="img" aria-label="{"done" if done else "open"}"></span>'
+    box = (
+        f'<span class="task{" task-done" if done else ""}" role="img" aria-label="{"done" if done else "open"}"></span>'
+    )
     inside[1].children = [Token("html_inline", "", 0, content=box), *children]
     item.attrs["class"] = "task-item"
 

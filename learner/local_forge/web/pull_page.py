@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, redirect, request
+from flask import Response, request
 
 from learner.local_forge import issues as issue_deeds
 from learner.local_forge import pulls as deeds
@@ -19,7 +18,7 @@ from learner.local_forge.refusal import Refusal
 from learner.local_forge.reviews import Remark
 from learner.local_forge.web import machine_part
 from learner.local_forge.web.conversation import conversation, remarks_of
-from learner.local_forge.web.desk import Desk, me, page
+from learner.local_forge.web.desk import Desk, me, page, to
 from learner.local_forge.web.failures import read_failures
 from learner.local_forge.web.markdown import render
 from learner.local_forge.web.queue import checks_of, priority_of, state_of
@@ -34,7 +33,6 @@ REASONS = {
     "not-worth-it": "Not worth it",
     "other": "Another reason",
 }
-_SAID = {"APPROVE": "Approved.", "REQUEST_CHANGES": "You asked for changes.", "COMMENT": "Said."}
 MAX_FILE = 512 * 1024
 
 
@@ -108,9 +106,14 @@ _NOTICES = {
 
 def _checks(here: Forge, pull: Pull) -> list[tuple[str, str, str]]:
     """(name, outcome, words) of each check and status of the head."""
-    runs = [(r.name, r.conclusion or r.status, str(r.output.get("title") or "")) for r in here.store.all(CheckRun, pull.head_sha)]
+    runs = [
+        (r.name, r.conclusion or r.status, str(r.output.get("title") or ""))
+        for r in here.store.all(CheckRun, pull.head_sha)
+    ]
     statuses = [(s.context, s.state, s.description or "") for s in here.store.all(Status, pull.head_sha)]
-    return list({name: (name, outcome.replace("_", " "), words) for name, outcome, words in [*runs, *statuses]}.values())
+    return list(
+        {name: (name, outcome.replace("_", " "), words) for name, outcome, words in [*runs, *statuses]}.values()
+    )
 
 
 def _by_line(here: Forge, pull: Pull) -> dict[str, list[Any]]:
@@ -123,8 +126,7 @@ def _by_line(here: Forge, pull: Pull) -> dict[str, list[Any]]:
 
 
 def _done(number: int, what: str, anchor: str = "") -> Response:
-    answer = redirect(f"/{forge().full_name}/pull/{number}?done={what}{anchor}", 303, Response=Response)
-    return answer  # type: ignore[return-value]
+    return to(f"/{forge().full_name}/pull/{number}?done={what}{anchor}")
 
 
 def _seen(pull: Pull) -> None:
@@ -138,7 +140,7 @@ def _remarks_sent() -> list[Remark]:
     found = []
     for name, text in request.form.items():
         if name.startswith("remark:") and text.strip():
-            _, side, line, path = (name.split(":", 3) + ["", "", ""])[:4]
+            _, side, line, path = [*name.split(":", 3), "", "", ""][:4]
             found.append(Remark(path=path, body=text, line=int(line) if line.isdigit() else 0, side=side))
     line = request.form.get("line", "")
     if line.isdigit() and request.form.get("line_words", "").strip():
@@ -151,10 +153,14 @@ def review(number: int) -> Response:
     pull, event = forge().pull(number), request.form.get("event", "")
     try:
         _seen(pull)
-        review_deeds.start_review(forge(), me(), pull, event or "COMMENT", _lines(request.form.get("words", "")), _remarks_sent())
+        review_deeds.start_review(
+            forge(), me(), pull, event or "COMMENT", _lines(request.form.get("words", "")), _remarks_sent()
+        )
     except Refusal as no:
         return _show(pull, no.status, no.words, _kept())
-    return _done(number, event if event in _SAID else "COMMENT", "#conversation" if event == "COMMENT" else "")
+    return _done(
+        number, event if event in review_deeds.STATES else "COMMENT", "#conversation" if event == "COMMENT" else ""
+    )
 
 
 def _lines(text: str) -> str:
@@ -229,12 +235,19 @@ def reply(number: int, comment_id: int) -> Response:
 def issue(number: int) -> Response:
     found = forge().issue(number)
     if isinstance(found, Pull):
-        return redirect(f"/{forge().full_name}/pull/{number}", 303, Response=Response)  # type: ignore[return-value]
+        return to(f"/{forge().full_name}/pull/{number}")
     return _show_issue(found)
 
 
 def _show_issue(found: Issue, status: int = 200, error: str = "") -> Response:
-    return page("issue.html", status, issue=found, body=render(found.body or ""), entries=conversation(forge(), found, me()), error=error)
+    return page(
+        "issue.html",
+        status,
+        issue=found,
+        body=render(found.body or ""),
+        entries=conversation(forge(), found, me()),
+        error=error,
+    )
 
 
 @desk.post("/<owner>/<repo>/issues/<int:number>/comment")
@@ -246,7 +259,4 @@ def say(number: int) -> Response:
             issue_deeds.edit_issue(forge(), me(), found, state="closed")
     except Refusal as no:
         return _show_issue(found, no.status, no.words)
-    return redirect(f"/{forge().full_name}/issues/{number}", 303, Response=Response)  # type: ignore[return-value]
-
-
-__all__: Sequence[str] = ("desk",)
+    return to(f"/{forge().full_name}/issues/{number}")

@@ -45,9 +45,22 @@ class Row:
         return state_of(self.pull)
 
     @property
+    def short_title(self) -> str:
+        """The title without the runbook and version that stand above it."""
+        m = self.machine
+        return self.pull.title.removeprefix(f"{m.runbook_id} v{m.version}: ") if m else self.pull.title
+
+    @property
     def text(self) -> str:
         """All that a search looks at."""
-        words = [self.pull.title, f"#{self.pull.number}", self.pull.author, self.pull.head_ref, *self.pull.labels, f"author:{self.pull.author}"]
+        words = [
+            self.pull.title,
+            f"#{self.pull.number}",
+            self.pull.author,
+            self.pull.head_ref,
+            *self.pull.labels,
+            f"author:{self.pull.author}",
+        ]
         return " ".join([*words, STANDINGS.get(self.standing, self.state), self.state]).lower()
 
 
@@ -113,7 +126,9 @@ def queue() -> Response:
     shown = [
         r
         for r in rows
-        if all(w in r.text for w in words.lower().split()) and priority in ("", r.priority) and standing in ("", r.standing)
+        if all(w in r.text for w in words.lower().split())
+        and priority in ("", r.priority)
+        and standing in ("", r.standing)
     ]
     return page(
         "queue.html",

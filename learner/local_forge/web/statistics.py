@@ -17,7 +17,13 @@ from learner.local_forge.web.desk import Desk, moment, page, span
 from learner.local_forge.web.queue import PRIORITIES, priority_of, state_of
 
 desk = Desk("statistics")
-AGES = ((3600.0, "under an hour"), (86400.0, "under a day"), (3 * 86400.0, "1 to 3 days"), (7 * 86400.0, "3 to 7 days"), (float("inf"), "over a week"))
+AGES = (
+    (3600.0, "under an hour"),
+    (86400.0, "under a day"),
+    (3 * 86400.0, "1 to 3 days"),
+    (7 * 86400.0, "3 to 7 days"),
+    (float("inf"), "over a week"),
+)
 WEEKS = 8
 
 
