@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from learner import ledger
 from learner.models import Decision, ExecutionResult, Memory, Plan
 from learner.models.runbook import Runbook
-from learner.pipeline import FOLDS, Job, approved_blobs, current_runbooks, fetch_main, plan
+from learner.pipeline import Job, approved_blobs, current_runbooks, fetch_main, plan, read_telemetry
 from learner.pipeline import recall as recall_memory
 from learner.report.metrics import versions
 from learner.repository import refs
-from learner.telemetry import branch as telemetry_branch
 from learner.telemetry import collect as reading
 from learner.telemetry.state import State
 from learner.triage.signature import signature
@@ -47,9 +45,7 @@ class Known:
 def look(job: Job) -> Known:
     """What there is to know now. Asks no model and writes nothing."""
     main = fetch_main(job)
-    book = ledger.read(job.git, job.telemetry_remote, job.settings.telemetry)
-    commit = telemetry_branch.tip(job.git, job.telemetry_remote, job.settings.telemetry)
-    collected = reading.collect(job.git, commit, FOLDS, State.parse(book.state) if book.state else None)
+    book, commit, collected = read_telemetry(job)
     runbooks, _ = current_runbooks(job.git, main)
     return Known(job, plan(job), recall_memory(job, book), collected.state, runbooks, commit, main)
 

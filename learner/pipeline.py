@@ -5,7 +5,7 @@ A host runs an approved runbook and records what happened:
     execute()   gate → state before → steps → verification → state after → ExecutionResult
     record()    redact → spool → (push) inbox
 
-A job on a schedule makes runbooks better:
+A job on a schedule makes runbooks better (`learner.decide` is its heart):
 
     learn()     fold    inboxes → telemetry
                 plan    everything that needs no write token: collect, recall, triage, select, draft
@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from learner import audits, ledger
-from learner.audits import capabilities
+from learner import ledger
+from learner.decide import Scene, Tell, decide, made_by, recheck
 from learner.errors import LearnerError, Refused
 from learner.executor import gate
 from learner.executor.cancel import Cancellation
@@ -33,24 +33,13 @@ from learner.models import (
     Closing,
     Decision,
     ExecutionResult,
-    FailureCluster,
-    Finding,
-    Level,
     Memory,
     News,
     Plan,
-    Proposal,
-    Runbook,
-    RunbookEdit,
-    RunbookMetadata,
     SkippedFile,
     Usage,
-    Verdict,
 )
-from learner.proposals import edit as edits
-from learner.proposals import select as selection
-from learner.proposals.brief import Brief, Draft, NoProposal, Proposer
-from learner.replay import replay
+from learner.proposals.brief import Proposer
 from learner.report.metrics import Metrics, VersionFold, metrics
 from learner.report.metrics import versions as version_metrics
 from learner.repository import refs
@@ -60,14 +49,13 @@ from learner.runbook_file import InvalidRunbook, RunbookFile, parse
 from learner.settings import GateSettings, RepositorySettings
 from learner.telemetry import branch as telemetry_branch
 from learner.telemetry import collect as reading
+from learner.telemetry.collect import Collected
 from learner.telemetry.fold import Folded, fold
 from learner.telemetry.redact import Redactor
 from learner.telemetry.spool import Spool
 from learner.telemetry.state import State
-from learner.triage.classify import cache_key, classify
+from learner.triage.classify import cache_key
 from learner.triage.clusters import ClusterFold, SuccessFold, open_clusters, successes_of
-from learner.triage.contrast import contrast
-from learner.triage.rules import Case
 
 if TYPE_CHECKING:
     from learner.forge.gateway import Gateway
@@ -76,8 +64,6 @@ if TYPE_CHECKING:
 
 FOLDS = (ClusterFold(), SuccessFold(), VersionFold())
 """What is known of all history; the state is these, and nothing else."""
-
-Tell = Callable[[str], None]
 
 
 # --------------------------------------------------------------------------------------- on a host
@@ -171,10 +157,8 @@ def learn(job: Job) -> Learned:
 
 def plan(job: Job) -> Plan:
     """Everything the learner would do, and why: needs to read, never to write."""
-    book = ledger.read(job.git, job.telemetry_remote, job.settings.telemetry)
-    commit = telemetry_branch.tip(job.git, job.telemetry_remote, job.settings.telemetry)
+    book, commit, collected = read_telemetry(job)
     main = fetch_main(job)
-    collected = reading.collect(job.git, commit, FOLDS, State.parse(book.state) if book.state else None)
     if collected.rebuilt and book.state:
         job.tell(f"read all telemetry again: {collected.rebuilt}")
     runbooks, broken = current_runbooks(job.git, main)
@@ -202,7 +186,6 @@ def plan(job: Job) -> Plan:
         news=_news(memory, decisions),
         skipped=(*collected.skipped, *broken),
         unverified=mostly_unverified(collected.state),
-        state=collected.state.canonical(),
         usage=sum((decision.usage for decision in decisions), Usage()),
     )
 
@@ -216,14 +199,11 @@ def apply(job: Job, planned: Plan) -> Learned:
     from learner.forge.body import Links
 
     main = fetch_main(job)
-    commit = telemetry_branch.tip(job.git, job.telemetry_remote, job.settings.telemetry)
-    book = ledger.read(job.git, job.telemetry_remote, job.settings.telemetry)
+    book, commit, collected = read_telemetry(job)
     runbooks, _ = current_runbooks(job.git, main)
-    cited = {
-        i for p in planned.proposals for i in (*p.cluster.evidence, *(c.partition("#")[0] for c in p.edit.citations()))
-    }
-    results = reading.results(job.git, commit, cited)
+    known = {cluster.key for cluster in open_clusters(collected.state.held("clusters"), {})}
     pulls = {pull.number: pull for pull in recall(job, book).open}
+    results: dict[str, ExecutionResult] = {}
 
     ready, left = [], []
     for decision in planned.decisions:
@@ -232,15 +212,23 @@ def apply(job: Job, planned: Plan) -> Learned:
         proposal = decision.proposal
         parent = runbooks.get(proposal.runbook_id)
         if parent is None or parent.blob != proposal.parent_blob:
-            left.append(
-                publishing.Published(proposal.ref, "left", None, None, "main has moved on; the next run looks again")
-            )
+            reason = "main has moved on; the next run looks again"
+            left.append(publishing.Published(proposal.ref, "left", None, None, reason))
             continue
-        recheck(proposal, parent, results)
+        if proposal.cluster.key not in known:
+            raise Refused(
+                f"the plan's proposal {proposal.ref} speaks of failures that telemetry does not hold",
+                "make the plan again",
+            )
+        good = successes_of(collected.state.held("successes"), proposal.cluster.runbook_ref)
+        evidence = reading.results(job.git, commit, (*proposal.cluster.evidence, *good))
+        results |= evidence
+        failures = [evidence[i] for i in proposal.cluster.evidence if i in evidence]
+        proposal = recheck(proposal, parent, failures, [evidence[i] for i in good if i in evidence])
         asked = pulls.get(decision.revises) if decision.revises is not None else None
         ready.append((publishing.prepare(job.git, proposal, main, job.author, asked), parent, asked))
 
-    _write_down(job, planned, book, [prepared for prepared, _, _ in ready])
+    _write_down(job, planned, book, [prepared for prepared, _, _ in ready], collected.state.canonical())
     if job.gateway is None or not (ready or planned.closings or planned.news):
         return Learned(planned, tuple(left))
     heads = known_heads(book) | {prepared.commit for prepared, _, _ in ready}
@@ -259,190 +247,14 @@ def apply(job: Job, planned: Plan) -> Learned:
     return Learned(planned, tuple(done))
 
 
-# --------------------------------------------------------------------------------------- deciding
-
-
-@dataclass(frozen=True)
-class Scene:
-    """All that a decision may lean on. No Git, no forge: with plain folders it is the same."""
-
-    runbooks: Mapping[str, RunbookFile]
-    state: State
-    load: Callable[[Sequence[str]], Mapping[str, ExecutionResult]]
-    memory: Memory
-    settings: RepositorySettings
-    proposers: tuple[Proposer, ...]
-    now: datetime
-    reviews: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    classifier: ModelClient | None = None
-    tell: Tell = field(default=lambda _line: None)
-
-
-def decide(scene: Scene) -> tuple[Decision, ...]:
-    """What becomes of every open cluster, and why."""
-    severities = {runbook_id: file.runbook.severity for runbook_id, file in scene.runbooks.items()}
-    clusters = open_clusters(scene.state.held("clusters"), severities)
-    current = [cluster for cluster in clusters if _is_current(cluster, scene.runbooks)]
-    results = scene.load(_wanted(current, scene.state))
-    cases = {cluster.key: _case(cluster, scene, results) for cluster in current}
-    judged = {key: classify(case, scene.classifier, _cached(scene, case.cluster)) for key, case in cases.items()}
-    verdicts = {key: verdict for key, (verdict, _) in judged.items()}
-    improvable = [cluster for cluster in current if verdicts[cluster.key].failure_type.improvable]
-    selected = selection.select(improvable, verdicts, scene.memory, scene.runbooks, scene.settings.limits, scene.now)
-    decisions: dict[str, Decision] = {}
-    for deferred in selected.deferred:
-        key = deferred.cluster.key
-        decisions[key] = Decision(
-            cluster=deferred.cluster, verdict=verdicts[key], outcome="deferred", reason=deferred.reason
-        )
-    for work in selected.work:
-        key = work.cluster.key
-        scene.tell(f"drafting for {work.cluster.runbook_ref}: {work.cluster.title}")
-        decisions[key] = draft(scene, cases[key], verdicts[key], work)
-    for cluster in current:
-        verdict, usage = judged[cluster.key]
-        decided = decisions.get(cluster.key) or Decision(
-            cluster=cluster, verdict=verdict, outcome="not_improvable", reason=verdict.failure_type.value
-        )
-        decisions[cluster.key] = decided.model_copy(update={"usage": decided.usage + usage})
-    return tuple(decisions[key] for key in sorted(decisions))
-
-
-def draft(scene: Scene, case: Case, verdict: Verdict, work: selection.Work) -> Decision:
-    """Propose ⇄ check, bounded: a proposal that passed every check, or why there is none."""
-    cluster, parent = case.cluster, scene.runbooks[case.cluster.runbook_id]
-    base = Decision(
-        cluster=cluster, verdict=verdict, outcome="no_proposal", revises=work.pull.number if work.pull else None
-    )
-    tried = _tried(scene, cluster)
-    if tried and work.pull is None:
-        return base.model_copy(update={"outcome": tried["outcome"], "reason": tried["reason"]})
-    brief = Brief(
-        parent=parent,
-        cluster=cluster,
-        verdict=verdict,
-        failures=tuple(case.results),
-        successes=tuple(case.successes),
-        contrast=case.contrast.lines,
-        words=work.pull.words if work.pull else _words_of_rejections(scene.memory, cluster),
-        rejected_fingerprints=frozenset(
-            p.fingerprint for p in scene.memory.of(cluster.runbook_id) if p.state == "closed"
-        ),
-    )
-    usage, notes, why = Usage(), [], []
-    refused: Checked | None = None
-    for proposer in scene.proposers:
-        attempt = brief
-        for _ in range(1 + scene.settings.model.repair_rounds):
-            answer = proposer.propose(attempt)
-            usage += answer.usage
-            if isinstance(answer, NoProposal):
-                why.append(f"{proposer.name}: {answer.reason}")
-                notes.append(f"{proposer.name} gave no proposal: {answer.reason}.")
-                break
-            checked = check(answer, brief)
-            if checked.proposal is not None:
-                proposal = checked.proposal.model_copy(update={"usage": usage, "notes": (*notes, *answer.notes)})
-                return base.model_copy(update={"outcome": "proposed", "reason": proposal.edit.summary, "proposal": proposal, "usage": usage,
-                                               "findings": proposal.findings, "replay": proposal.replay})  # fmt: skip
-            refused = checked
-            attempt = replace(attempt, refused=(*attempt.refused, *checked.reasons))
-    if refused is not None:
-        return base.model_copy(update={"outcome": "rejected", "reason": "; ".join(refused.reasons)[:500], "usage": usage,
-                                       "findings": refused.findings, "replay": refused.replay})  # fmt: skip
-    return base.model_copy(update={"reason": "; ".join(why)[:500] or "nothing fits", "usage": usage})
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A draft after all checks: a proposal, or the reasons why it is none."""
-
-    proposal: Proposal | None
-    reasons: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    replay: Any = None
-
-
-def check(answer: Draft, brief: Brief) -> Checked:
-    """Hold a draft against schema, model, audits and replay. Nothing that fails one of them goes any further."""
-    parent, cluster = brief.parent, brief.cluster
-    results = {result.execution_id: result for result in (*brief.failures, *brief.successes)}
-    try:
-        new_bytes = edits.apply(
-            parent, answer.edit, metadata(parent.runbook, answer.edit, answer.proposer, cluster, brief.verdict, results)
-        )
-        new = parse(new_bytes, parent.runbook.path)
-    except LearnerError as e:
-        said = [str(p) for p in e.problems] if isinstance(e, InvalidRunbook) else [e.message]
-        return Checked(None, tuple(said))
-    findings = audits.run(audits.Change(parent, new, answer.edit), audits.Evidence(tuple(results.values())))
-    verdict = replay(parent, new, brief.failures, brief.successes)
-    reasons = [f"{f.rule}: {f.message}" for f in findings if f.level is Level.BLOCK]
-    if verdict.refuses:
-        reasons.append(f"replay: {verdict.summary}")
-    proposal = Proposal(
-        runbook_id=cluster.runbook_id,
-        from_version=parent.runbook.version,
-        parent_blob=parent.blob,
-        path=parent.runbook.path,
-        edit=answer.edit,
-        new_version=new_bytes.decode(),
-        proposer=answer.proposer,
-        cluster=cluster,
-        verdict=brief.verdict,
-        findings=findings,
-        capabilities=capabilities.diff(parent.runbook, new.runbook),
-        replay=verdict,
-        contrast=brief.contrast,
-    )
-    if proposal.fingerprint in brief.rejected_fingerprints:
-        reasons.append("rejected_before: people closed this very edit")
-    return Checked(None if reasons else proposal, tuple(reasons), findings, verdict)
-
-
-def recheck(proposal: Proposal, parent: RunbookFile, results: Mapping[str, ExecutionResult]) -> None:
-    """Raises: `Refused` when the bytes are not what the edit gives, or an audit blocks them."""
-    where = f"the plan's proposal {proposal.ref}"
-    made = edits.apply(
-        parent,
-        proposal.edit,
-        metadata(parent.runbook, proposal.edit, proposal.proposer, proposal.cluster, proposal.verdict, results),
-    )
-    if made != proposal.new_version.encode():
-        raise Refused(f"{where} is not what its edit gives", "make the plan again; somebody or something changed it")
-    new = parse(made, proposal.path)
-    evidence = audits.Evidence(tuple(results.values()))
-    for finding in audits.run(audits.Change(parent, new, proposal.edit), evidence):
-        if finding.level is Level.BLOCK:
-            raise Refused(f"{where} is blocked by {finding.rule}: {finding.message}", "make the plan again")
-    if (proposal.path, proposal.runbook_id) != (parent.runbook.path, parent.runbook.id):
-        raise Refused(f"{where} is written to a path that is not its runbook's", "make the plan again")
-
-
-def metadata(
-    parent: Runbook,
-    edit: RunbookEdit,
-    proposer: str,
-    cluster: FailureCluster,
-    verdict: Verdict,
-    results: Mapping[str, ExecutionResult],
-) -> RunbookMetadata:
-    """What the new version says of its origin: a function of the evidence alone, so that its bytes are too."""
-    cited = {*cluster.evidence, *(citation.partition("#")[0] for citation in edit.citations())}
-    times = [results[i].completed_at for i in cited if i in results]
-    return RunbookMetadata(
-        parent_runbook=parent.ref,
-        generated_by="learning_engine",
-        generated_at=max(times) if times else cluster.last_seen,
-        generation_model=proposer,
-        generated_from_failures=cluster.evidence,
-        failure_type=verdict.failure_type.value,
-        original_error=cluster.title[:200],
-        requires_human_review=True,
-    )
-
-
 # ---------------------------------------------------------------------------------- small helpers
+
+
+def read_telemetry(job: Job) -> tuple[ledger.Ledger, str | None, Collected]:
+    """The ledger, the tip of telemetry, and the state of all results there."""
+    book = ledger.read(job.git, job.telemetry_remote, job.settings.telemetry)
+    commit = telemetry_branch.tip(job.git, job.telemetry_remote, job.settings.telemetry)
+    return book, commit, reading.collect(job.git, commit, FOLDS, State.parse(book.state) if book.state else None)
 
 
 def fetch_main(job: Job) -> str:
@@ -505,48 +317,6 @@ def recall(job: Job, book: ledger.Ledger) -> Memory:
     return memory.recall(job.gateway, known_heads(book))
 
 
-def _is_current(cluster: FailureCluster, runbooks: Mapping[str, RunbookFile]) -> bool:
-    """Failures of versions that `main` has left behind are history."""
-    file = runbooks.get(cluster.runbook_id)
-    return file is None or file.runbook.version <= cluster.runbook_version
-
-
-def _wanted(clusters: Sequence[FailureCluster], state: State) -> list[str]:
-    versions = {cluster.runbook_ref for cluster in clusters}
-    good = [i for ref in versions for i in successes_of(state.held("successes"), ref)]
-    return sorted({i for cluster in clusters for i in cluster.evidence} | set(good))
-
-
-def _case(cluster: FailureCluster, scene: Scene, results: Mapping[str, ExecutionResult]) -> Case:
-    failures = tuple(results[i] for i in cluster.evidence if i in results)
-    good = tuple(results[i] for i in successes_of(scene.state.held("successes"), cluster.runbook_ref) if i in results)
-    file = scene.runbooks.get(cluster.runbook_id)
-    runbook = file.runbook if file and file.runbook.version == cluster.runbook_version else None
-    return Case(cluster=cluster, results=failures, successes=good, runbook=runbook, contrast=contrast(failures, good))
-
-
-def _cached(scene: Scene, cluster: FailureCluster) -> dict[str, Verdict]:
-    """Verdicts that a model gave before, by the key `classify` asks for."""
-    held = scene.reviews.get(cluster.runbook_ref, {}).get("verdicts", {})
-    return {key: Verdict.model_validate(value, strict=False) for key, value in held.items()}
-
-
-def _tried(scene: Scene, cluster: FailureCluster) -> Mapping[str, Any] | None:
-    """What came of an earlier try with the same evidence and the same proposers: it would come again."""
-    held = scene.reviews.get(cluster.runbook_ref, {}).get("attempts", {}).get(cluster.signature)
-    same = held and held.get("failures") == cluster.failures and held.get("by") == _by(scene.proposers)
-    return held if same else None
-
-
-def _by(proposers: Sequence[Proposer]) -> str:
-    return "+".join(proposer.name for proposer in proposers)
-
-
-def _words_of_rejections(memory: Memory, cluster: FailureCluster) -> tuple[Any, ...]:
-    closed = [p for p in memory.of(cluster.runbook_id) if p.state == "closed" and p.signature == cluster.signature]
-    return tuple(word for pull in closed for word in pull.words)
-
-
 def _moot(memory: Memory, runbooks: Mapping[str, RunbookFile]) -> tuple[Closing, ...]:
     closings = []
     for pull in memory.open:
@@ -573,7 +343,7 @@ def mostly_unverified(state: State) -> tuple[str, ...]:
     return tuple(v.ref for v in version_metrics(state.held("versions")) if v.unverified * 2 > v.runs)
 
 
-def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence[Any]) -> None:
+def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence[Any], state: str) -> None:
     """Ledger first, forge second: a branch is only adopted when the ledger knew its head before it was pushed."""
     reviews: dict[str, dict[str, Any]] = {}
 
@@ -592,14 +362,17 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
             held = review(cluster.runbook_ref)
             held["attempts"] = {**held.get("attempts", {})}
             held["attempts"][cluster.signature] = {
-                "outcome": decision.outcome, "reason": decision.reason, "failures": cluster.failures, "by": _by(job.proposers),
+                "outcome": decision.outcome, "reason": decision.reason, "failures": cluster.failures, "by": made_by(job.proposers),
             }  # fmt: skip
         if decision.verdict.decided_by.startswith("model:"):
             held = review(cluster.runbook_ref)
-            held["verdicts"] = {**held.get("verdicts", {}), cache_key(cluster): decision.verdict.model_dump(mode="json")}
+            held["verdicts"] = {
+                **held.get("verdicts", {}),
+                cache_key(cluster): decision.verdict.model_dump(mode="json"),
+            }
     changed = {ref: held for ref, held in reviews.items() if held != book.reviews.get(ref)}
-    is_news = planned.state != book.state or changed
-    analysis = planned.model_dump(mode="json", exclude={"state"})
+    is_news = state != book.state or changed
+    analysis = planned.model_dump(mode="json")
     ledger.write(
         job.git,
         job.telemetry_remote,
@@ -608,14 +381,12 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
         now=job.now,
         analyses={planned.run_id: analysis} if is_news else {},
         reviews=changed,
-        state=planned.state,
+        state=state,
     )
 
 
 def report(job: Job) -> Metrics:
     """Metrics of all telemetry and all decisions, read only."""
     main = fetch_main(job)
-    book = ledger.read(job.git, job.telemetry_remote, job.settings.telemetry)
-    commit = telemetry_branch.tip(job.git, job.telemetry_remote, job.settings.telemetry)
-    collected = reading.collect(job.git, commit, FOLDS, State.parse(book.state) if book.state else None)
+    book, _, collected = read_telemetry(job)
     return metrics(collected.state.held("versions"), recall(job, book), job.now, approved_blobs(job.git, main))

@@ -172,6 +172,7 @@ def _plain(
     runbooks: Path, telemetry_path: Path, record: Path | None, replay: Path | None, min_failures: int | None
 ) -> Any:
     from learner import pipeline
+    from learner.decide import Scene, decide
     from learner.models import Memory, SkippedFile, Usage
     from learner.runbook_file import InvalidRunbook, read
     from learner.settings import RepositorySettings
@@ -197,8 +198,8 @@ def _plain(
             files[file.runbook.id] = file
     client = jobs.model_client(settings, record, replay)
     collected = collect.from_folder(telemetry_path, pipeline.FOLDS)
-    decisions = pipeline.decide(
-        pipeline.Scene(
+    decisions = decide(
+        Scene(
             runbooks=files,
             state=collected.state,
             load=lambda ids: collect.results_from_folder(telemetry_path, ids),

@@ -403,8 +403,6 @@ class Plan(Strict):
     skipped: tuple[SkippedFile, ...] = ()
     unverified: tuple[str, ...] = ()
     """Runbook versions whose runs are mostly unverified."""
-    state: Text = "{}"
-    """The folded state, as canonical JSON."""
     usage: Usage = Usage()
 
     @property

@@ -1,0 +1,281 @@
+"""Deciding: what becomes of every open cluster, and why. Values in, values out; with plain folders it is the same.
+
+decide()   triage → select → draft
+draft()    propose ⇄ check, bounded
+check()    schema, model, audits, replay: what fails one of them goes no further
+recheck()  the same for a proposal that comes out of a file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from learner import audits
+from learner.audits import capabilities
+from learner.errors import LearnerError, Refused
+from learner.models import (
+    Decision,
+    ExecutionResult,
+    FailureCluster,
+    Finding,
+    Level,
+    Memory,
+    Proposal,
+    Replay,
+    Runbook,
+    RunbookEdit,
+    RunbookMetadata,
+    Usage,
+    Verdict,
+    Word,
+)
+from learner.proposals import edit as edits
+from learner.proposals import select as selection
+from learner.proposals.brief import Brief, Draft, NoProposal, Proposer
+from learner.replay import replay
+from learner.runbook_file import InvalidRunbook, RunbookFile, parse
+from learner.settings import RepositorySettings
+from learner.telemetry.state import State
+from learner.triage.classify import classify
+from learner.triage.clusters import open_clusters, successes_of
+from learner.triage.contrast import contrast
+from learner.triage.rules import Case
+
+if TYPE_CHECKING:
+    from learner.model_client import ModelClient
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a decision may lean on. No Git, no forge: with plain folders it is the same."""
+
+    runbooks: Mapping[str, RunbookFile]
+    state: State
+    load: Callable[[Sequence[str]], Mapping[str, ExecutionResult]]
+    memory: Memory
+    settings: RepositorySettings
+    proposers: tuple[Proposer, ...]
+    now: datetime
+    reviews: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    classifier: ModelClient | None = None
+    tell: Tell = field(default=lambda _line: None)
+
+
+def decide(scene: Scene) -> tuple[Decision, ...]:
+    """What becomes of every open cluster, and why."""
+    severities = {runbook_id: file.runbook.severity for runbook_id, file in scene.runbooks.items()}
+    clusters = open_clusters(scene.state.held("clusters"), severities)
+    current = [cluster for cluster in clusters if _is_current(cluster, scene.runbooks)]
+    results = scene.load(_wanted(current, scene.state))
+    cases = {cluster.key: _case(cluster, scene, results) for cluster in current}
+    judged = {key: classify(case, scene.classifier, _cached(scene, case.cluster)) for key, case in cases.items()}
+    verdicts = {key: verdict for key, (verdict, _) in judged.items()}
+    improvable = [cluster for cluster in current if verdicts[cluster.key].failure_type.improvable]
+    selected = selection.select(improvable, verdicts, scene.memory, scene.runbooks, scene.settings.limits, scene.now)
+    decisions: dict[str, Decision] = {}
+    for deferred in selected.deferred:
+        key = deferred.cluster.key
+        decisions[key] = Decision(
+            cluster=deferred.cluster, verdict=verdicts[key], outcome="deferred", reason=deferred.reason
+        )
+    for work in selected.work:
+        key = work.cluster.key
+        scene.tell(f"drafting for {work.cluster.runbook_ref}: {work.cluster.title}")
+        decisions[key] = draft(scene, cases[key], verdicts[key], work)
+    for cluster in current:
+        verdict, usage = judged[cluster.key]
+        decided = decisions.get(cluster.key) or Decision(
+            cluster=cluster, verdict=verdict, outcome="not_improvable", reason=verdict.failure_type.value
+        )
+        decisions[cluster.key] = decided.model_copy(update={"usage": decided.usage + usage})
+    return tuple(decisions[key] for key in sorted(decisions))
+
+
+def draft(scene: Scene, case: Case, verdict: Verdict, work: selection.Work) -> Decision:
+    """Propose ⇄ check, bounded: a proposal that passed every check, or why there is none."""
+    cluster, parent = case.cluster, scene.runbooks[case.cluster.runbook_id]
+    base = Decision(
+        cluster=cluster, verdict=verdict, outcome="no_proposal", revises=work.pull.number if work.pull else None
+    )
+    tried = _tried(scene, cluster)
+    if tried and work.pull is None:
+        return base.model_copy(update={"outcome": tried["outcome"], "reason": tried["reason"]})
+    brief = Brief(
+        parent=parent,
+        cluster=cluster,
+        verdict=verdict,
+        failures=tuple(case.results),
+        successes=tuple(case.successes),
+        contrast=case.contrast.lines,
+        words=work.pull.words if work.pull else _words_of_rejections(scene.memory, cluster),
+        rejected_fingerprints=frozenset(
+            p.fingerprint for p in scene.memory.of(cluster.runbook_id) if p.state == "closed"
+        ),
+    )
+    usage, notes, why = Usage(), [], []
+    refused: Checked | None = None
+    for proposer in scene.proposers:
+        attempt = brief
+        for _ in range(1 + scene.settings.model.repair_rounds):
+            answer = proposer.propose(attempt)
+            usage += answer.usage
+            if isinstance(answer, NoProposal):
+                why.append(f"{proposer.name}: {answer.reason}")
+                notes.append(f"{proposer.name} gave no proposal: {answer.reason}.")
+                break
+            checked = check(answer, brief)
+            if checked.proposal is not None:
+                proposal = checked.proposal.model_copy(update={"usage": usage, "notes": (*notes, *answer.notes)})
+                return base.model_copy(update={"outcome": "proposed", "reason": proposal.edit.summary, "proposal": proposal, "usage": usage,
+                                               "findings": proposal.findings, "replay": proposal.replay})  # fmt: skip
+            refused = checked
+            attempt = replace(attempt, refused=(*attempt.refused, *checked.reasons))
+    if refused is not None:
+        return base.model_copy(update={"outcome": "rejected", "reason": "; ".join(refused.reasons)[:500], "usage": usage,
+                                       "findings": refused.findings, "replay": refused.replay})  # fmt: skip
+    return base.model_copy(update={"reason": "; ".join(why)[:500] or "nothing fits", "usage": usage})
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A draft after all checks: a proposal, or the reasons why it is none."""
+
+    proposal: Proposal | None
+    reasons: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    replay: Replay | None = None
+
+
+def check(answer: Draft, brief: Brief) -> Checked:
+    """Hold a draft against schema, model, audits and replay. Nothing that fails one of them goes any further."""
+    parent, cluster = brief.parent, brief.cluster
+    results = {result.execution_id: result for result in (*brief.failures, *brief.successes)}
+    try:
+        new_bytes = edits.apply(
+            parent, answer.edit, metadata(parent.runbook, answer.edit, answer.proposer, cluster, brief.verdict, results)
+        )
+        new = parse(new_bytes, parent.runbook.path)
+    except LearnerError as e:
+        said = [str(p) for p in e.problems] if isinstance(e, InvalidRunbook) else [e.message]
+        return Checked(None, tuple(said))
+    findings = audits.run(audits.Change(parent, new, answer.edit), audits.Evidence(tuple(results.values())))
+    verdict = replay(parent, new, brief.failures, brief.successes)
+    reasons = [f"{f.rule}: {f.message}" for f in findings if f.level is Level.BLOCK]
+    if verdict.refuses:
+        reasons.append(f"replay: {verdict.summary}")
+    proposal = Proposal(
+        runbook_id=cluster.runbook_id,
+        from_version=parent.runbook.version,
+        parent_blob=parent.blob,
+        path=parent.runbook.path,
+        edit=answer.edit,
+        new_version=new_bytes.decode(),
+        proposer=answer.proposer,
+        cluster=cluster,
+        verdict=brief.verdict,
+        findings=findings,
+        capabilities=capabilities.diff(parent.runbook, new.runbook),
+        replay=verdict,
+        contrast=brief.contrast,
+    )
+    if proposal.fingerprint in brief.rejected_fingerprints:
+        reasons.append("rejected_before: people closed this very edit")
+    return Checked(None if reasons else proposal, tuple(reasons), findings, verdict)
+
+
+def recheck(
+    proposal: Proposal,
+    parent: RunbookFile,
+    failures: Sequence[ExecutionResult],
+    successes: Sequence[ExecutionResult],
+) -> Proposal:
+    """A proposal that comes out of a file, checked as if it were new: its findings, reach and replay are made again.
+
+    Raises: `Refused` when its bytes are not what its edit gives, or when a check refuses it.
+    """
+    where = f"the plan's proposal {proposal.ref}"
+    brief = Brief(
+        parent=parent,
+        cluster=proposal.cluster,
+        verdict=proposal.verdict,
+        failures=tuple(failures),
+        successes=tuple(successes),
+        contrast=proposal.contrast,
+    )
+    checked = check(Draft(proposal.edit, proposal.proposer, proposal.usage, proposal.notes), brief)
+    if checked.proposal is None:
+        raise Refused(f"{where} is blocked: {'; '.join(checked.reasons)}", "make the plan again")
+    again = checked.proposal.model_copy(update={"usage": proposal.usage, "notes": proposal.notes})
+    if (again.new_version, again.path) != (proposal.new_version, proposal.path):
+        raise Refused(f"{where} is not what its edit gives", "make the plan again; somebody or something changed it")
+    return again
+
+
+def metadata(
+    parent: Runbook,
+    edit: RunbookEdit,
+    proposer: str,
+    cluster: FailureCluster,
+    verdict: Verdict,
+    results: Mapping[str, ExecutionResult],
+) -> RunbookMetadata:
+    """What the new version says of its origin: a function of the evidence alone, so that its bytes are too."""
+    cited = {*cluster.evidence, *(citation.partition("#")[0] for citation in edit.citations())}
+    times = [results[i].completed_at for i in cited if i in results]
+    return RunbookMetadata(
+        parent_runbook=parent.ref,
+        generated_by="learning_engine",
+        generated_at=max(times) if times else cluster.last_seen,
+        generation_model=proposer,
+        generated_from_failures=cluster.evidence,
+        failure_type=verdict.failure_type.value,
+        original_error=cluster.title[:200],
+        requires_human_review=True,
+    )
+
+
+def _is_current(cluster: FailureCluster, runbooks: Mapping[str, RunbookFile]) -> bool:
+    """Failures of versions that `main` has left behind are history."""
+    file = runbooks.get(cluster.runbook_id)
+    return file is None or file.runbook.version <= cluster.runbook_version
+
+
+def _wanted(clusters: Sequence[FailureCluster], state: State) -> list[str]:
+    versions = {cluster.runbook_ref for cluster in clusters}
+    good = [i for ref in versions for i in successes_of(state.held("successes"), ref)]
+    return sorted({i for cluster in clusters for i in cluster.evidence} | set(good))
+
+
+def _case(cluster: FailureCluster, scene: Scene, results: Mapping[str, ExecutionResult]) -> Case:
+    failures = tuple(results[i] for i in cluster.evidence if i in results)
+    good = tuple(results[i] for i in successes_of(scene.state.held("successes"), cluster.runbook_ref) if i in results)
+    file = scene.runbooks.get(cluster.runbook_id)
+    runbook = file.runbook if file and file.runbook.version == cluster.runbook_version else None
+    return Case(cluster=cluster, results=failures, successes=good, runbook=runbook, contrast=contrast(failures, good))
+
+
+def _cached(scene: Scene, cluster: FailureCluster) -> dict[str, Verdict]:
+    """Verdicts that a model gave before, by the key `classify` asks for."""
+    held = scene.reviews.get(cluster.runbook_ref, {}).get("verdicts", {})
+    return {key: Verdict.model_validate(value, strict=False) for key, value in held.items()}
+
+
+def _tried(scene: Scene, cluster: FailureCluster) -> Mapping[str, Any] | None:
+    """What came of an earlier try with the same evidence and the same proposers: it would come again."""
+    held = scene.reviews.get(cluster.runbook_ref, {}).get("attempts", {}).get(cluster.signature)
+    same = held and held.get("failures") == cluster.failures and held.get("by") == made_by(scene.proposers)
+    return held if same else None
+
+
+def made_by(proposers: Sequence[Proposer]) -> str:
+    return "+".join(proposer.name for proposer in proposers)
+
+
+def _words_of_rejections(memory: Memory, cluster: FailureCluster) -> tuple[Word, ...]:
+    closed = [p for p in memory.of(cluster.runbook_id) if p.state == "closed" and p.signature == cluster.signature]
+    return tuple(word for pull in closed for word in pull.words)
