@@ -1,0 +1,1 @@
+"""How telemetry scales: `python -m benchmarks.telemetry`."""

@@ -1,0 +1,164 @@
+"""Collecting: all of it, what is new, and what is new without history."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from benchmarks.telemetry.data import raw, repository
+from benchmarks.telemetry.table import Figure, median_seconds, most, timed
+from learner.models.execution import ExecutionResult
+from learner.models.fold import Held, keep_smallest
+from learner.repository.batch import in_pack_order, stream, tree_files
+from learner.repository.git import Git, Identity, environment
+from learner.repository.lean import beside
+from learner.repository.objects import commit
+from learner.telemetry.collect import collect
+
+WHO = Identity("bench", "bench@example.org")
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+NEW = 200
+
+
+class Failures:
+    """A fold of the size that clusters have: counts by runbook and error, with a little evidence."""
+
+    name = "failures"
+    version = 1
+
+    def add(self, held: Held, result: ExecutionResult) -> None:
+        runs = held.setdefault("runs", {})
+        runs[result.runbook_ref] = runs.get(result.runbook_ref, 0) + 1
+        if result.failed:
+            one = held.setdefault("clusters", {}).setdefault(f"{result.runbook_ref}/{result.error_message}", {})
+            one["failures"] = one.get("failures", 0) + 1
+            one["evidence"] = keep_smallest(
+                one.get("evidence", []), [f"{result.started_at:%Y-%m-%dT%H:%M:%S}", result.execution_id], 8
+            )
+
+
+FOLDS = (Failures(),)
+
+
+def figures(folder: Path, small: int, large: int, *, full: bool) -> Iterator[Figure]:
+    """One after the other, as they are measured."""
+    plain = repository(folder / f"plain-{small}.git", small)
+    shuffled = repository(folder / f"shuffled-{small}.git", small, shuffled=True)
+    big = repository(folder / f"plain-{large}.git", large)
+    yield from _full_pass(plain, shuffled, counts=full)
+    yield from _increment(plain, small, big, large, counts=full)
+    yield from _lean(plain, small, big, large, counts=full)
+    yield _memory(big, large, counts=full)
+
+
+def _full_pass(plain: Git, shuffled: Git, *, counts: bool) -> Iterator[Figure]:
+    took: dict[str, tuple[float, float]] = {}
+    for name, git in (("plain", plain), ("shuffled", shuffled)):
+        tip = git.resolve("telemetry")
+        with timed() as seconds:
+            found = collect(git, tip, FOLDS, None)
+        took[name] = seconds()
+        assert not found.skipped
+    floor_git, floor_model = _floor(plain)
+    floor = floor_git + floor_model
+    wall, cpu = took["plain"]
+    said = f"  ({cpu:.1f} s over {floor_git:.1f} + {floor_model:.1f} s; {wall:.1f} s by the clock)"
+    yield most(
+        f"full pass of {found.new:,}: CPU over cat-file and validation", cpu / floor, 1.2, said=said, counts=counts
+    )
+    wall, cpu = took["shuffled"]
+    yield most(
+        "the same on a pack in any order, over that",
+        cpu / took["plain"][1],
+        2,
+        said=f"  ({wall:.1f} s by the clock)",
+        counts=counts,
+    )
+
+
+def _floor(git: Git) -> tuple[float, float]:
+    """CPU seconds of git giving all bytes to nobody, and of validating them when they are in memory."""
+    tip = git.resolve("telemetry") or ""
+    files = list(in_pack_order(git, tree_files(git, tip, "telemetry/")))
+    with tempfile.TemporaryFile() as questions:
+        questions.write("".join(f"{oid}\n" for _, oid in files).encode())
+        questions.seek(0)
+        with timed() as git_took:
+            subprocess.run(
+                ["git", "cat-file", "--batch", "--buffer"],
+                cwd=git.path,
+                stdin=questions,
+                stdout=subprocess.DEVNULL,
+                env=environment(),
+                check=True,
+            )
+    model_took = 0.0
+    contents: list[bytes] = []
+    # in parts, so that the floor does not need the memory of all of it
+    for part in (files[i : i + 20_000] for i in range(0, len(files), 20_000)):
+        contents = [content or b"" for _, content in stream(git, part)]
+        with timed() as took:
+            for content in contents:
+                ExecutionResult.model_validate_json(content)
+        model_took += took()[1]
+    return git_took()[1], model_took
+
+
+def _grown(git: Git, count: int) -> str:
+    """A commit with `NEW` more results on top of the branch."""
+    tip = git.resolve("telemetry")
+    changes = dict(raw(number) for number in range(count, count + NEW))
+    return commit(git, changes, ref="refs/bench/grown", parent=tip, message="m\n", author=WHO, when=NOW)
+
+
+def _increment(plain: Git, small: int, big: Git, large: int, *, counts: bool) -> Iterator[Figure]:
+    seconds = []
+    for git, count in ((plain, small), (big, large)):
+        tip = git.resolve("telemetry")
+        state = collect(git, tip, FOLDS, None).state
+        grown = _grown(git, count)
+        assert collect(git, grown, FOLDS, state).new == NEW
+        seconds.append(median_seconds(partial(collect, git, grown, FOLDS, state), 15))
+    said = f"  ({seconds[0] * 1000:.0f} → {seconds[1] * 1000:.0f} ms)"
+    yield most(
+        f"{NEW} new on {large:,} over {NEW} new on {small:,}", seconds[1] / seconds[0], 1.2, said=said, counts=counts
+    )
+
+
+def _lean(plain: Git, small: int, big: Git, large: int, *, counts: bool) -> Iterator[Figure]:
+    sizes = []
+    for git, count in ((plain, small), (big, large)):
+        git.run("config", "uploadpack.allowFilter", "true")
+        git.run("config", "uploadpack.allowAnySHA1InWant", "true")
+        tip, grown = git.resolve("telemetry"), _grown(git, count)
+        state = collect(git, tip, FOLDS, None).state
+        folder = git.path.parent / "lean.git"
+        shutil.rmtree(folder, ignore_errors=True)
+        lean = beside(git, f"file://{git.path}", folder)
+        # packs stay packs, so that their size is what came
+        lean.git.run("config", "fetch.unpackLimit", "1")
+        lean.commits([grown])
+        got = collect(lean.git, grown, FOLDS, state, lean=lean)
+        assert (got.new, got.rebuilt) == (NEW, None)
+        sizes.append(sum(pack.stat().st_size for pack in folder.glob("objects/pack/*.pack")) / NEW)
+        shutil.rmtree(folder)
+    yield most("bytes fetched per new result by an empty runner", max(sizes) / 1000, 2.5, " kB", counts=counts)
+    said = f"  ({sizes[0]:.0f} → {sizes[1]:.0f} B)"
+    yield most(f"the same, {large:,} over {small:,}", sizes[1] / sizes[0], 1.2, said=said, counts=counts)
+
+
+def _memory(git: Git, count: int, *, counts: bool) -> Figure:
+    # a process of its own: what was held before must not count
+    code = (
+        "from benchmarks.telemetry import reading, table; from learner.repository.git import Git; from pathlib import Path\n"
+        f"git = Git(Path({str(git.path)!r}))\n"
+        "reading.collect(git, git.resolve('telemetry'), reading.FOLDS, None); print(table.peak_megabytes())"
+    )
+    said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout
+    return most(f"memory of a pass over {count:,}", float(said), 400, " MB", counts=counts)

@@ -1,0 +1,70 @@
+"""Figures, and the table they are shown in."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table."""
+
+    what: str
+    measured: str
+    goal: str
+    met: bool | None
+    """None when the goal is for another size, or there is none."""
+
+
+def most(what: str, value: float, goal: float, unit: str = "×", *, said: str = "", counts: bool = True) -> Figure:
+    """A figure that is good when it is at most `goal`."""
+    return Figure(what, f"{value:.2f}{unit}{said}", f"≤ {goal:g}{unit}", value <= goal if counts else None)
+
+
+def least(what: str, value: float, goal: float, unit: str, *, said: str = "", counts: bool = True) -> Figure:
+    """A figure that is good when it is at least `goal`."""
+    return Figure(what, f"{value:.0f}{unit}{said}", f"≥ {goal:g}{unit}", value >= goal if counts else None)
+
+
+def show(figures: Iterable[Figure]) -> None:
+    """Print the table."""
+    lines = [("what", "measured", "goal", "")]
+    lines += [(f.what, f.measured, f.goal, {True: "met", False: "MISSED", None: "-"}[f.met]) for f in figures]
+    widths = [max(len(line[i]) for line in lines) for i in range(4)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of its finished children."""
+    return sum(os.times()[:4])
+
+
+@contextmanager
+def timed() -> Iterator[Callable[[], tuple[float, float]]]:
+    """(wall, CPU) seconds, asked for after the block."""
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    found: list[tuple[float, float]] = []
+    yield lambda: found[0]
+    found.append((time.perf_counter() - wall, cpu_seconds() - cpu))
+
+
+def median_seconds(run: Callable[[], object], times: int) -> float:
+    """The median wall time of several runs."""
+    seconds = []
+    for _ in range(times):
+        with timed() as took:
+            run()
+        seconds.append(took()[0])
+    return statistics.median(seconds)
+
+
+def peak_megabytes() -> float:
+    """The most memory this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
