@@ -94,7 +94,7 @@ class Stage:
         _wait_for(lambda: self._states().count("RUNNING") == len(SERVICES), 15, "the services to start")
 
     def _supervisor_settings(self) -> str:
-        home, services = self.folder, HERE / "services"
+        home, services, socket_file = self.folder, HERE / "services", self._socket()
         arguments = {
             "web": f"{self.ports['web']} {home}/run/web/web.pid",
             "db": f"{self.ports['db']} {home}/run/db",
@@ -109,11 +109,19 @@ class Stage:
         return (
             f"[supervisord]\nlogfile={home}/var/log/supervisord.log\npidfile={home}/run/supervisord.pid\n"
             f"childlogdir={home}/var/log\nsilent=true\n\n"
-            f"[unix_http_server]\nfile={home}/run/supervisor.sock\n\n"
+            f"[unix_http_server]\nfile={socket_file}\n\n"
             "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n\n"
-            f"[supervisorctl]\nserverurl=unix://{home}/run/supervisor.sock\n\n{programs}"
+            f"[supervisorctl]\nserverurl=unix://{socket_file}\n\n{programs}"
         )
+
+    def _socket(self) -> Path:
+        """Where supervisord listens. A socket's path has room for about a hundred bytes (unix(7), sun_path)."""
+        if len(str(self.folder)) < 70:
+            return self.folder / "run/supervisor.sock"
+        short = Path(tempfile.mkdtemp(prefix="learner-", dir="/tmp"))  # noqa: S108 the folder is ours alone
+        self._open.callback(shutil.rmtree, short, ignore_errors=True)
+        return short / "s"
 
     def _stop_supervisor(self) -> None:
         try:
