@@ -63,7 +63,10 @@ class Change:
 
     @property
     def by_machine(self) -> bool:
-        return self.edit is not None
+        """Whether a machine made it: an edit is at hand, or the new version says so of itself."""
+        metadata = self.new.runbook.metadata
+        says_so = metadata is not None and bool(metadata.generated_by) and metadata != self.old.runbook.metadata
+        return self.edit is not None or says_so
 
     @cached_property
     def steps(self) -> tuple[StepPair, ...]:

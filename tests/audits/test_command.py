@@ -13,7 +13,9 @@ from tests.audits.books import START, book, script, step
 from tests.samples import document
 
 
-def audited(tmp_path: Path, capsys: pytest.CaptureFixture[str], old: Any, new: Any, *more: str) -> tuple[int, dict[str, Any]]:
+def audited(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: Any, new: Any, *more: str
+) -> tuple[int, dict[str, Any]]:
     (tmp_path / "old.yaml").write_bytes(old if isinstance(old, bytes) else old.text)
     (tmp_path / "new.yaml").write_bytes(new if isinstance(new, bytes) else new.text)
     code = run(["audit", str(tmp_path / "old.yaml"), str(tmp_path / "new.yaml"), "--json", *more])

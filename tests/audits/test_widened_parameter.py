@@ -32,7 +32,6 @@ def verdict(old: dict[str, Any] | None, new: dict[str, Any] | None, *, machine: 
         ({"type": "string", "enum": ["a", "b"], "default": "a"}, {"type": "string", "default": "a"}),
         ({"type": "integer", "default": 1}, {"type": "string", "default": "1"}),
         ({"type": "integer", "maximum": 10, "default": 1}, {"type": "integer", "default": 1}),
-        ({"type": "string", "secret": True}, {"type": "string"}),
         (None, {"type": "string"}),
     ],
 )

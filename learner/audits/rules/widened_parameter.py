@@ -19,7 +19,7 @@ class WidenedParameter(Rule):
     """A parameter accepts values that the parent refused.
 
     A pattern removed or loosened, an enum widened or dropped, a type changed to text, a range grown, a required
-    value given a default, a secret shown.
+    value given a default.
     """
 
     name = "widened-parameter"
@@ -46,8 +46,6 @@ class WidenedParameter(Rule):
 
 
 def _wider(old: Parameter, new: Parameter) -> Iterator[tuple[Level, str]]:
-    if old.secret and not new.secret:
-        yield Level.BLOCK, "is no secret any more: its value would be written into every result"
     if old.type != new.type:
         narrower = (old.type, new.type) in (
             ("number", "integer"),

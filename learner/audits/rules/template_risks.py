@@ -1,0 +1,108 @@
+"""Values that become code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from learner.audits.base import Change, Evidence, Rule
+from learner.audits.sinks import Sink, of_check, of_step
+from learner.errors import LearnerError
+from learner.models import Finding, Level, Parameter, Runbook, Step
+from learner.template import references
+
+_SHARP_TRIES = ("$(id)", "`id`", "a;b", "a|b", "a&b", "a\nb", "a b", "-rf", "../x", "*", "a'b", 'a"b')
+
+
+class TemplateRisks(Rule):
+    """A parameter, an incident's field or a step's output is read as code.
+
+    Templates in a shell's text, a program's name that depends on a value, `eval` of the environment, outputs of
+    steps in commands, paths and addresses. A script gets values through `env`, and quotes them.
+    """
+
+    name = "template-risks"
+
+    def look(self, change: Change, evidence: Evidence) -> Iterator[Finding]:
+        for pair in change.touched:
+            assert pair.new is not None
+            known = set(of_step(pair.old)) if pair.old else set()
+            for sink in of_step(pair.new):
+                if sink not in known:
+                    yield from self._of(change.new.runbook, sink, f"{pair.where}.{sink.where}")
+            if pair.old is None or pair.old.params != pair.new.params:
+                yield from self._evaluated(change.new.runbook, pair.new, pair.where)
+        for check in change.checks:
+            if check.new is not None and check.new != check.old:
+                held = set(of_check(check.old)) if check.old else set()
+                for sink in of_check(check.new):
+                    if sink not in held:
+                        yield from self._of(change.new.runbook, sink, f"{check.where}.{sink.where}")
+
+    def _of(self, book: Runbook, sink: Sink, where: str) -> Iterator[Finding]:
+        if "{{" not in sink.text:
+            return
+        try:
+            paths = sorted(references(sink.text))
+        except LearnerError:
+            return
+        for path in paths:
+            name, outside = ".".join(path), path[0] in ("steps", "incident", "host", "state")
+            safe = not outside and _safe(book.parameters.get(path[0]))
+            if sink.kind == "shell" and not safe:
+                yield self.says(Level.BLOCK, f"{name} is pasted into a shell's text", where)
+            elif sink.kind == "command" and sink.where == "params.argv.0" and not safe:
+                yield self.says(Level.BLOCK, f"which program runs depends on {name}", where)
+            elif (
+                path[0] == "steps"
+                and path[-1] not in ("success", "exit_code", "skipped")
+                and sink.kind in ("command", "path", "url")
+            ):
+                yield self.says(Level.WARNING, f"what {name} printed steers it", where)
+            elif path[0] == "incident" and sink.kind in ("command", "path", "url"):
+                yield self.says(Level.NOTICE, f"whoever reports the incident steers it, by {name}", where)
+
+    def _evaluated(self, book: Runbook, step: Step, where: str) -> Iterator[Finding]:
+        env, script = step.params.get("env"), str(step.params.get("script", ""))
+        if not isinstance(env, dict):
+            return
+        if not script:
+            argv = step.params.get("argv")
+            script = "\n".join(map(str, argv)) if isinstance(argv, list) else ""
+        for variable, value in env.items():
+            if _fixed(book, value):
+                continue
+            name = re.escape(variable)
+            code = rf"(?:\beval\b|\b(?:ba|da|z|k)?sh\s+-\w*c\b|\bsource\b|\bexec\b|\bxargs\b[^\n]*\bsh\b|iex\b|Invoke-Expression|os\.system|subprocess\.\w+|popen)[^\n;|]*(?:\$\{{?{name}\b|\$env:{name}\b|environ\W+{name}|getenv\W+{name})"
+            if re.search(code, script, re.IGNORECASE) or re.search(rf"(?m)^\s*\"?\$\{{?{name}\}}?\"?(?:\s|$)", script):
+                yield self.says(Level.BLOCK, f"runs what {variable} holds as code", where)
+            elif re.search(rf"\b(?:rm|chmod|chown|kill|mv|cp|dd)\b[^\n;|\"']*\$\{{?{name}\b", script):
+                yield self.says(Level.WARNING, f"{variable} stands unquoted: a blank in it makes two words", where)
+
+
+def _fixed(book: Runbook, value: Any) -> bool:
+    text = str(value)
+    if "{{" not in text:
+        return True
+    try:
+        return all(_safe(book.parameters.get(path[0])) for path in references(text))
+    except LearnerError:
+        return False
+
+
+def _safe(parameter: Parameter | None) -> bool:
+    """Whether no value of a parameter can mean anything to a shell."""
+    if parameter is None:
+        return False
+    if parameter.type != "string":
+        return True
+    if parameter.enum is not None:
+        return not any(re.search(r"[^\w./:@=-]", str(value)) for value in parameter.enum)
+    if parameter.pattern is None:
+        return False
+    try:
+        pattern = re.compile(re.sub(r"(?<!\\)\$$", r"\\Z", parameter.pattern))
+    except re.error:
+        return False
+    return not any(pattern.search(text) for text in _SHARP_TRIES)
