@@ -69,15 +69,17 @@ def _print_json(verdict: str, findings: list[dict[str, Any]], capabilities: Capa
     document({"verdict": verdict, "findings": findings, "capabilities": capabilities.model_dump(mode="json")})
 
 
-def _show(
-    old: str, new: str, verdict: str, findings: tuple[Finding, ...], capabilities: CapabilityDiff
-) -> None:
+def _show(old: str, new: str, verdict: str, findings: tuple[Finding, ...], capabilities: CapabilityDiff) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     console = out()
     console.print(f"{old} → {new}: [{_STYLES.get(verdict, 'green')}]{verdict}[/]")
-    changes = [("+", "green", capabilities.added), ("−", "red", capabilities.removed), ("↔", "yellow", capabilities.widened)]
+    changes = [
+        ("+", "green", capabilities.added),
+        ("−", "red", capabilities.removed),
+        ("↔", "yellow", capabilities.widened),
+    ]
     for sign, colour, phrases in changes:
         for phrase in phrases:
             console.print(f"  [{colour}]{sign}[/] {escape(phrase)}")
