@@ -26,7 +26,10 @@ CLAIM = [{"id": "reachable", "check": "command_succeeds", "params": {"argv": ["t
 def parent_of(pattern: Pattern, **changes: Any) -> RunbookFile:
     value = {**HEAD, **pattern.example.runbook, **changes}
     value.setdefault("verification", CLAIM)
-    lines = block(value, 0)
+    lines = []
+    for key, part in value.items():
+        listed = isinstance(part, list) and any(isinstance(item, dict) for item in part)
+        lines += [f"{key}:", *block(part, 2)] if listed else block({key: part}, 0)
     return parse(("# An example\n" + "\n".join(lines) + "\n").encode())
 
 
@@ -86,6 +89,23 @@ def failure_of(pattern: Pattern, parent: RunbookFile, number: int = 1, **changes
         "evidence_bundle_id": f"ev-{number}",
     }
     return ExecutionResult.model_validate_json(json.dumps(whole))
+
+
+def success_of(pattern: Pattern, parent: RunbookFile) -> tuple[ExecutionResult, ...]:
+    """A verified success whose failing step took `success_seconds`, when the example names them."""
+    seconds = pattern.example.failure.get("success_seconds")
+    if seconds is None:
+        return ()
+    value = json.loads(failure_of(pattern, parent, 59).model_dump_json())
+    value |= {
+        "status": "success",
+        "success": True,
+        "verification_passed": True,
+        "error_step": None,
+        "error_message": None,
+    }
+    value["executed_steps"][-1] |= {"success": True, "error": "", "duration_seconds": seconds, "timed_out": False}
+    return (ExecutionResult.model_validate_json(json.dumps(value)),)
 
 
 def brief_of(

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from learner.actions import FAMILIES, catalogue
 from learner.models import FailureType
 from learner.proposals.brief import Draft, NoProposal, fingerprint
 from learner.proposals.edit import apply, metadata
 from learner.proposals.patterns import Pattern, PatternProposer, builtin
 from learner.replay import replay
 from learner.runbook_file import parse
-from tests.proposals.examples import brief_of, failure_of, parent_of
+from tests.proposals.examples import brief_of, failure_of, parent_of, success_of
 
 PATTERNS = builtin()
 BY_ID = {pattern.id: pattern for pattern in PATTERNS}
@@ -23,11 +24,15 @@ EACH = pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.
 def proposed(pattern: Pattern, **changes: Any) -> Draft | NoProposal:
     """What this pattern alone says to its own example."""
     parent = parent_of(pattern)
-    return PatternProposer([pattern]).propose(brief_of(parent, failure_of(pattern, parent, **changes)))
+    return PatternProposer([pattern]).propose(
+        brief_of(parent, failure_of(pattern, parent, **changes), successes=success_of(pattern, parent))
+    )
 
 
 def test_there_are_enough_for_every_family() -> None:
-    assert len(PATTERNS) >= 15
+    assert len(PATTERNS) >= 40
+    families = {catalogue().family[name] for p in PATTERNS for name in (*p.match.actions, *p.match.checks)}
+    assert families == set(FAMILIES)
 
 
 @EACH
@@ -43,7 +48,7 @@ def test_the_example_comes_out(pattern: Pattern) -> None:
 def test_the_example_is_a_runbook_whose_other_lines_stay(pattern: Pattern) -> None:
     parent = parent_of(pattern)
     failure = failure_of(pattern, parent)
-    brief = brief_of(parent, failure)
+    brief = brief_of(parent, failure, successes=success_of(pattern, parent))
     draft = PatternProposer([pattern]).propose(brief)
     assert isinstance(draft, Draft)
     said = metadata(
@@ -60,7 +65,9 @@ def test_the_example_is_a_runbook_whose_other_lines_stay(pattern: Pattern) -> No
 @EACH
 def test_among_all_patterns_the_example_is_its_own(pattern: Pattern) -> None:
     parent = parent_of(pattern)
-    draft = PatternProposer(PATTERNS).propose(brief_of(parent, failure_of(pattern, parent)))
+    draft = PatternProposer(PATTERNS).propose(
+        brief_of(parent, failure_of(pattern, parent), successes=success_of(pattern, parent))
+    )
     assert isinstance(draft, Draft)
     assert draft.proposer == f"patterns/{pattern.id}"
 
@@ -69,7 +76,7 @@ def test_among_all_patterns_the_example_is_its_own(pattern: Pattern) -> None:
 def test_replay_does_not_refuse_the_example(pattern: Pattern) -> None:
     parent = parent_of(pattern)
     failure = failure_of(pattern, parent)
-    draft = PatternProposer([pattern]).propose(brief_of(parent, failure))
+    draft = PatternProposer([pattern]).propose(brief_of(parent, failure, successes=success_of(pattern, parent)))
     assert isinstance(draft, Draft)
     said = metadata(parent, draft.edit, [failure], brief_of(parent, failure).cluster, proposer="p", failure_type="x")
     verdict = replay(parent, parse(apply(parent, draft.edit, said)), [failure], [])
@@ -142,8 +149,8 @@ def test_no_pattern_that_reads_errors_fires_on_unrelated_ones(pattern: Pattern, 
 def test_no_pattern_fires_outside_its_family(pattern: Pattern) -> None:
     parent = parent_of(pattern)
     failure = failure_of(pattern, parent)
-    other = parse(
-        parent.text.replace(b"\nsteps:", b"\nsteps:\n  - {id: other, action: escalate, params: {message: x}}", 1)
+    other = parent_of(
+        pattern, steps=[{"id": "other", "action": "escalate", "params": {"message": "x"}}, *parent.tree.value["steps"]]
     )
     step = {
         "step_number": 1, "step_id": "other", "action": "escalate", "params": {"message": "x"}, "success": False,
@@ -160,7 +167,12 @@ def test_a_rejected_edit_is_not_proposed_again(pattern: Pattern) -> None:
     failure = failure_of(pattern, parent)
     draft = proposed(pattern)
     assert isinstance(draft, Draft)
-    brief = brief_of(parent, failure, rejected_fingerprints=frozenset({fingerprint(parent, draft.edit)}))
+    brief = brief_of(
+        parent,
+        failure,
+        successes=success_of(pattern, parent),
+        rejected_fingerprints=frozenset({fingerprint(parent, draft.edit)}),
+    )
     answer = PatternProposer([pattern]).propose(brief)
     assert isinstance(answer, NoProposal)
     assert "refused before" in answer.reason
@@ -171,7 +183,7 @@ def test_a_repaired_runbook_is_not_repaired_again(pattern: Pattern) -> None:
     """The repaired version, failing in the same words at the same place: the same edit would be no answer."""
     parent = parent_of(pattern)
     failure = failure_of(pattern, parent)
-    draft = PatternProposer([pattern]).propose(brief_of(parent, failure))
+    draft = PatternProposer([pattern]).propose(brief_of(parent, failure, successes=success_of(pattern, parent)))
     assert isinstance(draft, Draft)
     if not all(o.op == "insert_step" for o in draft.edit.operations):
         return

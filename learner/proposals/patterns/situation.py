@@ -177,7 +177,8 @@ def values(pattern: Pattern, situation: Situation) -> tuple[dict[str, Any], int]
     if any(exception.search(situation.text) for exception in pattern.exceptions):
         return None
     for expression, kinds in pattern.errors or ((re.compile(""), {}),):
-        for match in expression.finditer(situation.text):
+        # The end of a log is its newest part, so the last match counts.
+        for match in reversed(list(expression.finditer(situation.text))):
             captured = {name: accepted(kind, match[name]) for name, kind in kinds.items()}
             if None in captured.values():
                 continue
