@@ -29,11 +29,11 @@ _UNIT = re.compile(r"(?<![\w/.-])([A-Za-z0-9][\w@:.\\-]*?)\.(?:service|socket)\b
 _PORT_WORD = re.compile(r"\bport[ =:#]+(\d{1,5})\b", re.IGNORECASE)
 _HOST_PORT = re.compile(
     r"(?<![\w.:/-])(\[[0-9a-fA-F:.]*\]|::1?|\*|localhost|\d{1,3}(?:\.\d{1,3}){3}"
-    r"|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+)?:(\d{2,5})(?![\w/-]|[:.]\d)"
+    r"|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+)?(?: : |:)(\d{2,5})(?![\w/-]|[:.]\d)"
 )
 _SINGLE_LABEL = re.compile(r"\b(?:to|host|at|server|upstream|dial tcp)\s+([A-Za-z][\w-]*):(\d{2,5})(?![\d:.])")
 _HOST_AND_PORT_WORDS = re.compile(
-    r"\b(?:to host|connect to|connection to|server at|on host|reach)\s+[\"']?([A-Za-z0-9][\w.-]*|\[?[0-9a-fA-F:]+\]?)[\"']?"
+    r"\b(?:to host|connect to|connection to|server at|on host|reach|closed by|reset by|from)\s+[\"']?([A-Za-z0-9][\w.-]*|\[?[0-9a-fA-F:]+\]?)[\"']?"
     r"(?:\s+\([^)]*\))?,?\s+(?:and accepting TCP/IP connections )?(?:on )?port\s+(\d{1,5})\b",
     re.IGNORECASE,
 )
@@ -44,12 +44,12 @@ _UNRESOLVED = re.compile(
     r"(?:could not resolve (?:host(?:name)?:?|proxy:?)|couldn't resolve host(?: name)?(?: for)?|failed to resolve|"
     r"temporary failure resolving|unable to resolve(?: host(?: address)?)?|host not found in upstream|"
     r"remote name could not be resolved:|getaddrinfo (?:ENOTFOUND|EAI_AGAIN)|NXDOMAIN looking up (?:A|AAAA) for|"
-    r"server can't find|unknown host:?|dial tcp: lookup)\s*[\"'‘`]?([A-Za-z0-9](?:[\w.-]*[\w])?)",
+    r"server can't find|unknown (?:mysql server )?host:?|could not translate host name|dial tcp: lookup)\s*[\"'‘`]?([A-Za-z0-9](?:[\w.-]*[\w])?)",
     re.IGNORECASE,
 )
 _NAME_NOT_KNOWN = re.compile(
     r"([A-Za-z0-9](?:[\w.-]*\w)?)[\"'’]?:? (?:name or service not known|temporary failure in name resolution|"
-    r"no address associated with hostname|nodename nor servname provided)",
+    r"no address associated with hostname|nodename nor servname provided|servfail|nxdomain)\b",
     re.IGNORECASE,
 )
 _CONTACTED = re.compile(
@@ -57,6 +57,8 @@ _CONTACTED = re.compile(
     r"(\d{1,3}(?:\.\d{1,3}){3}|[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,24})(?![\w/.@-]*[\w/@])",
     re.IGNORECASE,
 )
+# A place on another host as nfs, scp and rsync write it: nas.example.com:/export
+_REMOTE_PATH = re.compile(r"(?<![\w/.:@-])(?:[\w.-]+@)?([A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+):/(?!/)")
 _FULL = re.compile(r"no space left on device|\bENOSPC\b|not enough space on the disk|disk (?:is )?full", re.IGNORECASE)
 _MEMORY = re.compile(r"cannot allocate memory|out of memory|\boom-kill|\bENOMEM\b", re.IGNORECASE)
 _CLOCK = re.compile(r"not yet valid|clock skew|time skew|system clock (?:wrong|is off)", re.IGNORECASE)
@@ -222,3 +224,4 @@ def hosts_in(text: str) -> Iterator[str]:
     for match in _CONTACTED.finditer(text):
         if match[1].rpartition(".")[2].lower() not in _FILE_ENDINGS:
             yield match[1]
+    yield from (match[1] for match in _REMOTE_PATH.finditer(text))

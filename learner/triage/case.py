@@ -130,6 +130,13 @@ class Seen:
             or (host.partition(".")[0] == own.partition(".")[0] and "." in host and not host[0].isdigit())
         )
 
+    @property
+    def spoken(self) -> str:
+        """What a command or script was told: it says where it went when its own words don't."""
+        argv = self.params.get("argv")
+        words = " ".join(map(str, argv)) if isinstance(argv, list) else str(self.params.get("script", ""))
+        return readable(words)
+
     @cached_property
     def addresses(self) -> tuple[tuple[str, int], ...]:
         """Where it tried to connect, as its words and the failing step's parameters say; words first."""
@@ -142,16 +149,15 @@ class Seen:
         ):
             found[host if isinstance(host, str) else "127.0.0.1", port] = None
         if not found:
-            # What a command was called with says where it went, when its own words don't.
-            argv = self.params.get("argv")
-            spoken = argv if isinstance(argv, list) else [str(self.params.get("script", ""))]
-            found.update(dict.fromkeys(addresses_in(" ".join(map(str, spoken)))))
+            found.update(dict.fromkeys(addresses_in(self.spoken)))
         return tuple(found)
 
     @cached_property
     def others(self) -> tuple[str, ...]:
         """Other hosts that it tried to reach or to find."""
         hosts = [*(host for host, _ in self.addresses), *hosts_in(self.text)]
+        if not hosts:
+            hosts = list(hosts_in(self.spoken))
         return tuple(dict.fromkeys(host for host in hosts if not self.is_own(host)))
 
     def did(self, *actions: str) -> list[StepExecution]:

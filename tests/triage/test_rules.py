@@ -88,7 +88,14 @@ OUTSIDE = {
     "windows name": ran("Invoke-WebRequest : The remote name could not be resolved: 'api.example.com'"),
     "resolver silent": ran(";; communications error to 10.0.0.53#53: timed out\n;; no servers could be reached", "resolve_dns", incident_type="dns_failure", params={"name": "example.com"}),
     "python": ran("requests.exceptions.ConnectionError: HTTPSConnectionPool(host='api.example.com', port=443): Max retries exceeded with url: https://api.example.com/ (Caused by NewConnectionError('[Errno 101] Network is unreachable'))"),
+    "mysql": ran("ERROR 2003 (HY000): Can't connect to MySQL server on 'db01.internal:3306' (111)"),
+    "mysql, name": ran("ERROR 2005 (HY000): Unknown MySQL server host 'db01.internal' (-2)"),
+    "psql, name": ran('psql: error: could not translate host name "db.prod.internal" to address: Name or service not known'),
+    "pip": ran("ReadTimeoutError: HTTPSConnectionPool(host='pypi.org', port=443): Read timed out."),
+    "ssh, at the door": ran("kex_exchange_identification: Connection closed by remote host\nConnection closed by 203.0.113.5 port 22"),
+    "powershell, port": ran("WARNING: TCP connect to (10.0.0.7 : 1433) failed"),
     "nfs": ran("mount.nfs: Connection timed out for nas.example.com:/export", params={}),
+    "nfs, by its arguments": ran("mount.nfs4: Connection timed out", params={"argv": ["mount", "-t", "nfs4", "nas.internal:/vol", "/mnt"]}),
 }  # fmt: skip
 
 INSUFFICIENT = {
@@ -101,6 +108,13 @@ INSUFFICIENT = {
     ("stale_lock", "mongod"): failed("Unable to lock the lock file: /data/db/mongod.lock (Resource temporarily unavailable). Another mongod instance is already running on the /data/db directory"),
     ("stale_lock", "certbot"): ran("Another instance of Certbot is already running.", "renew_certificate"),
     ("stale_socket", "supervisor"): failed("Error: Another program is already listening on a port that one of our HTTP servers is configured to use: unix:///run/supervisor.sock address already in use"),
+    ("stale_dns_answer", "a cached no"): ran("db.internal: cached NXDOMAIN, name or service not known", "resolve_dns", params={"name": "db.internal"}, incident_type="dns_failure"),
+    ("stale_lock", "sqlite"): ran("Error: database is locked", exit_code=5),
+    ("looked_too_early", "a name that came back"): ran("db.internal: name or service not known", "resolve_dns", params={"name": "db.internal"}, state_after={"dns": {"db.internal": True}}),
+    ("started_again", "by its service"): unverified_claim("process_absent", 2, {"name": "worker"}, steps=[done("kill_process", name="worker", signal="KILL")], parameters={"service": "worker"}, incident_type="process_hung", state_before={"services": {"worker": "running"}}, state_after={"processes": {"worker": 2}}),
+    ("own_text_wrong", "a pause too long"): ran("90 s do not fit into the step's timeout", "wait", timed_out=True),
+    ("not_idempotent", "stopping what is stopped"): ran("stop: Unknown instance: importer", "stop_service"),
+    ("missing_directory", "beneath what is written"): ran("[Errno 2] No such file or directory: '/etc/app/conf.d/limits.conf'", "write_file", params={"path": "/etc/app/conf.d/limits.conf", "content": "x"}),
     ("missing_directory", "pid in /run"): failed('nginx: [emerg] open() "/run/web/web.pid" failed (2: No such file or directory)'),
     ("missing_directory", "seen in the state"): failed("cannot open /srv/app/cache/index: No such file or directory", state_before=state(files={"/srv/app/cache": {"exists": False}})),
     ("missing_directory", "redis"): failed("*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line 504\n>>> 'dir /var/lib/redis'\nCan't chdir to '/var/lib/redis': No such file or directory"),
@@ -144,12 +158,16 @@ INSUFFICIENT = {
     ("used_while_starting", "redis"): ran("LOADING Redis is loading the dataset in memory"),
     ("verification_too_early", "listening afterwards"): unverified_claim("port_open", "closed", {"port": 8080}, state_after=UP | {"ports": {"8080": "listening"}}),
     ("verification_too_early", "refused at once"): unverified_claim("http_ok", "connection refused", {"url": "http://127.0.0.1:8080/"}, state_after=UP),
+    ("looked_too_early", "there a moment later"): ran("connect to 127.0.0.1 port 8080: Connection refused", "check_port", params={"port": 8080}, state_after=UP | {"ports": {"8080": "listening"}}),
+    ("looked_too_early", "right after a start"): failed("http://127.0.0.1:8080/: connection refused, not 200", steps=[done("restart_service", name="web"), step("http://127.0.0.1:8080/: connection refused, not 200", "check_http", step_number=2, params={"url": "http://127.0.0.1:8080/"})], state_after=UP),
+    ("inodes_exhausted", "beneath a crash"): failed("OSError: [Errno 28] No space left on device: '/var/lib/php/sessions/sess_0k2'", state_before=state(disk={"mounts": {"/": {"usage_percent": 20}, "/var": {"usage_percent": 41, "inodes_percent": 100}}})),
     ("race_after_restart", "systemd"): failed("web.service: Start request repeated too quickly."),
     ("race_after_restart", "windows"): failed("[SC] ControlService FAILED 1061:\n\nThe service cannot accept control messages at this time."),
     ("package_manager_locked", "apt"): ran("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1234 (apt-get)\nE: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?"),
     ("package_manager_locked", "yum"): ran("Another app is currently holding the yum lock; waiting for it to exit..."),
     ("package_manager_locked", "zypper"): ran("System management is locked by the application with pid 1234 (zypper)."),
     ("packages_half_done", "dpkg"): ran("E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem."),
+    ("package_tool_asks", "debconf"): ran("debconf: unable to initialize frontend: Dialog\ndpkg: error processing package openssl (--configure): end of file on stdin at conffile prompt", exit_code=100),
     ("package_lists_old", "apt"): ran("E: Failed to fetch http://deb.debian.org/debian/pool/n/nginx_1.deb  404  Not Found [IP: 151.101.2.132 80]\nE: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?"),
     ("wrong_mount_cleaned", "/tmp for /var"): unverified_claim("disk_usage_below", 97, {"percent": 85, "path": "/var"}, steps=[done("clean_directory", path="/tmp", patterns=["*"])], incident_type="disk_full", state_before={"disk": {"mounts": {"/": {"usage_percent": 40}, "/var": {"usage_percent": 97}}}}, state_after={"disk": {"mounts": {"/": {"usage_percent": 39}, "/var": {"usage_percent": 97}}}}),
     ("inodes_exhausted", "space is there"): ran("touch: cannot touch '/srv/x': No space left on device", incident_type="disk_full", state_before={"disk": {"mounts": {"/": {"usage_percent": 40, "inodes_percent": 100}}}}),
@@ -178,6 +196,13 @@ UNDECIDED = {
     "the pid file is not there": failed("pidfile /run/web/web.pid exists", state_before=state(files={"/run/web/web.pid": {"exists": False}})),
     "the pid file speaks the truth": failed("pidfile /run/web/web.pid exists", state_before=UP, incident_type="config_drift"),
     "the dependency was running": failed("Error connecting to 127.0.0.1:6379: Connection refused", state_before=state(services={"web": "failed", "redis": "running"})),
+    "data that is gone": ran("tar: /srv/data: Cannot stat: No such file or directory", incident_type="backup_failure"),
+    "an inode in a trace": ran("kernel BUG at fs/ext4/inode.c:123"),
+    "a service that dies slowly": ran("timed out", "wait_for_service", timed_out=True, params={"name": "web"}),
+    "too many clients": ran("FATAL:  sorry, too many clients already"),
+    "a host key": ran("Host key verification failed."),
+    "an assertion": ran("the assertion does not hold", "assert"),
+    "an outside name that is only spoken of": failed("worker crashed while talking about db.internal"),
     "read-only": ran("cp: cannot create regular file '/srv/app/x': Read-only file system"),
     "a lost key": failed('nginx: [emerg] cannot load certificate "/etc/ssl/site.pem": BIO_new_file() failed (SSL: error:80000002:system library::No such file or directory)'),
     "the incident's own endpoint": unverified_claim("http_ok", "timed out", {"url": "https://shop.example.com/"}, incident_type="endpoint_down", parameters={"url": "https://shop.example.com/"}, waited=30.0, state_before={}, state_after={}),
@@ -238,7 +263,29 @@ class TestEnvironment:
         assert "host.os_id: rhel (1) where it failed, debian (3) where it worked" in verdict.reasoning
 
     def test_without_contrast_nothing_is_guessed(self) -> None:
-        assert judge(case(ran(self.MISSING, host=RHEL))) is None
+        assert judge(case(ran(self.MISSING.replace("apache2", "shop"), host=RHEL))) is None
+        assert judge(case(ran(self.MISSING, host=DEBIAN))) is None
+        assert judge(case(ran(self.MISSING, host={}))) is None
+
+    def test_the_hosts_own_facts_are_a_contrast_to_a_known_name(self) -> None:
+        verdict = judge(case(ran(self.MISSING, "restart_service", host=RHEL)))
+        assert verdict
+        assert verdict.decided_by == "rule:name_of_another_distribution"
+        tool = judge(case(ran("bash: line 1: apt-get: command not found", host=RHEL, exit_code=127)))
+        assert tool
+        assert tool.decided_by == "rule:tool_of_another_distribution"
+
+    def test_what_vanishes_at_a_reboot_is_no_matter_of_distribution(self) -> None:
+        verdict = judge(case(failed('open() "/run/web/web.pid" failed (2: No such file or directory)', host=RHEL), successes=ON_DEBIAN))
+        assert verdict
+        assert verdict.decided_by == "rule:missing_directory"
+
+    def test_a_claim_about_a_path_that_only_others_have(self) -> None:
+        run = unverified_claim("file_exists", "missing", {"path": "/etc/apache2/apache2.conf"}, host=RHEL)
+        verdict = judge(case(run, successes=ON_DEBIAN))
+        assert verdict
+        assert verdict.failure_type is FailureType.ENVIRONMENT_DIFFERENCE
+        assert judge(case(run)) is None
 
     def test_the_same_distribution_is_no_contrast(self) -> None:
         verdict = judge(case(ran("sh: 1: jq: not found", host=DEBIAN, exit_code=127), successes=ON_DEBIAN))

@@ -42,13 +42,11 @@ def judge(case: Case) -> Verdict | None:
     overrule the rest, then the surest, unless a close second says the opposite about whether a better runbook helps.
     """
     found = verdicts(case)
-    for verdict in found:
-        if verdict.failure_type is FailureType.PERMISSION_DENIED:
-            return verdict
     overruling = {f"rule:{rule.name}" for rule in all_rules() if rule.overrules}
-    for verdict in found:
-        if verdict.decided_by in overruling:
-            return verdict
+    strong = [verdict for verdict in found if verdict.decided_by in overruling]
+    strong.sort(key=lambda verdict: verdict.failure_type is not FailureType.PERMISSION_DENIED)
+    if strong:
+        return strong[0]
     if not found:
         return None
     best = found[0]

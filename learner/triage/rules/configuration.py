@@ -19,6 +19,7 @@ _RELOAD = said(
     r"changed on disk\. run ['\"‘]?systemctl daemon-reload", r"daemon-reload", r"unit file .{0,80}changed on disk", r"needs? (?:to be )?reload(?:ed)?\b",
 )  # fmt: skip
 _OWN_TEXT = re.compile(r"^\s*(?:params|when|until): ")
+_PAUSE = said(r"do(?:es)? not fit into the step's timeout")
 
 
 @rule(FailureType.RUNBOOK_INSUFFICIENT)
@@ -42,6 +43,10 @@ def units_not_read_again(seen: Seen, case: Case) -> Sign | None:
 @rule(FailureType.RUNBOOK_INSUFFICIENT)
 def own_text_wrong(seen: Seen, case: Case) -> Sign | None:
     """A template or condition of the runbook itself could not be worked out."""
-    if not seen.step or seen.step.attempts != 0 or not _OWN_TEXT.match(seen.step.error):
+    if not seen.step:
+        return None
+    if _PAUSE.search(seen.step.error):
+        return Sign(0.92, f"a pause is longer than its step may take: “{seen.step.error.strip()[:160]}”", seen.cite)
+    if seen.step.attempts != 0 or not _OWN_TEXT.match(seen.step.error):
         return None
     return Sign(0.85, f"the runbook's own text does not work here: “{seen.step.error.strip()[:160]}”", seen.cite)

@@ -6,7 +6,7 @@ from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, rule, said
 from learner.triage.claims import FULL_PERCENT, mount_of, mounts
 
-_NO_SPACE = said(r"no space left on device", r"\bENOSPC\b", r"no free inodes", r"inode", r"out of inodes")
+_NO_SPACE = said(r"no space left on device", r"\bENOSPC\b", r"no free inodes", r"out of (?:free )?inodes")
 _CLEANS = {
     "vacuum_journal": "/var/log/journal",
     "rotate_logs": "/var/log",
@@ -45,7 +45,7 @@ def wrong_mount_cleaned(seen: Seen, case: Case) -> Sign | None:
 @rule(FailureType.RUNBOOK_INSUFFICIENT)
 def inodes_exhausted(seen: Seen, case: Case) -> Sign | None:
     """There is space but there are no inodes: many small files have to go, not large ones."""
-    if not case.disk_is_its_business:
+    if not case.disk_is_its_business and not _NO_SPACE.search(seen.text):
         return None
     for path, used, inodes in mounts(seen.before):
         if inodes is not None and inodes >= 95 and (used is None or used < FULL_PERCENT):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from learner.mentions import services_in
+import re
+
+from learner.mentions import paths_in, services_in
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.distributions import SAME_SERVICE, belongs_elsewhere, foreign_tool
 
 NOT_THERE = said(
     r"unit \S+ (?:could not be found|not found|not loaded|does not exist)", r"unit file \S+ does not exist", r"not-found",
@@ -15,13 +18,14 @@ NOT_THERE = said(
 _TOOL = said(
     r"command not found", r"\w: not found\b", r"executable file not found in \$PATH", r"no such file or directory",
     r"is not recognized as (?:an internal or external command|the name of a cmdlet)", r"exit code 127\b", r"status=203/EXEC",
-    r"\bENOENT\b", r"cannot find (?:the )?(?:path|file)", r"does not exist",
+    r"\bENOENT\b", r"cannot find (?:the )?(?:path|file)",
 )  # fmt: skip
+VANISHING = re.compile(r"/(?:run|var/run|tmp|var/tmp|var/lock|run/lock|dev/shm)(?:/|$)")
 _SPEAKS_OTHERWISE = said(
     r"(?:invalid|illegal|unrecognized|unrecognised|unknown) option", r"unknown (?:argument|lvalue|directive|switch|command|operation|verb)\b",
-    r"unsupported option", r"unable to locate package", r"no package \S+ available", r"no match for argument",
+    r"unsupported option", r"unable to locate package", r"no package \S+ available", r"no match for argument", r"unable to find a match",
     r"package \S+ (?:not found|has no installation candidate)", r"nothing provides", r"target not found", r"invalid (?:user|group)\b",
-    r"unknown (?:user|group)\b", r"user \S+ does not exist", r"getpwnam\(\"?\S+ failed", r"getgrnam\(\"?\S+ failed",
+    r"unknown (?:user|group)\b", r"(?:user|group) \S+ does not exist", r"getpwnam\(\"?\S+ failed", r"getgrnam\(\"?\S+ failed",
     r"a parameter cannot be found that matches", r"usage: ", r"no such user", r"syntax error", r"bad substitution", r"not supported on this",
     r"exec format error", r"version .{1,30} not found", r"status=217/USER", r"status=216/GROUP",
 )  # fmt: skip
@@ -31,16 +35,6 @@ _NO_MANAGER = said(
     r"unix://\S*supervisor\S* refused connection", r"rc-service: (?:command )?not found", r"launchctl: (?:command )?not found",
 )  # fmt: skip
 
-# The same service under the names that distributions give it.
-_NAMES = (
-    ("apache2", "httpd"), ("cron", "crond", "cronie"), ("ssh", "sshd"), ("chrony", "chronyd"), ("ntp", "ntpd", "ntpsec"),
-    ("mysql", "mysqld", "mariadb"), ("bind9", "named"), ("redis", "redis-server"), ("syslog", "rsyslog", "syslog-ng"),
-    ("php-fpm", "php7.4-fpm", "php8.1-fpm", "php8.2-fpm", "php8.3-fpm", "php8.4-fpm"), ("docker", "docker-ce", "dockerd"),
-    ("postgresql", "postgres", "postgresql-server"), ("nfs-server", "nfs-kernel-server"), ("squid", "squid3"),
-    ("smbd", "smb", "samba"), ("networking", "network", "NetworkManager", "systemd-networkd"), ("memcache", "memcached"),
-    ("tomcat", "tomcat9", "tomcat10"), ("isc-dhcp-server", "dhcpd"), ("ufw", "firewalld", "nftables"), ("exim4", "exim"),
-)  # fmt: skip
-
 
 @rule(FailureType.ENVIRONMENT_DIFFERENCE)
 def works_on_another_system(seen: Seen, case: Case) -> Sign | None:
@@ -48,10 +42,25 @@ def works_on_another_system(seen: Seen, case: Case) -> Sign | None:
     contrast = case.on_another_system()
     if not contrast:
         return None
+    if _comes_and_goes(seen):
+        return None
     for pattern, confidence in ((NOT_THERE, 0.93), (_NO_MANAGER, 0.93), (_TOOL, 0.9), (_SPEAKS_OTHERWISE, 0.9)):
         if match := pattern.search(seen.text):
             return Sign(confidence, f"{contrast}; here: “{first_line(seen.text, match)}”", seen.cite)
+    check = seen.check
+    if check and (
+        check.check == "file_exists" or (check.check == "service_running" and "unknown" in str(check.observed))
+    ):
+        what = check.params.get("path") or check.params.get("name")
+        return Sign(0.8, f"{contrast}; {what} is not there here", seen.cite)
     return None
+
+
+def _comes_and_goes(seen: Seen) -> bool:
+    """Whether what is missing lies where things vanish on every system, at a reboot for example."""
+    lines = [line for line in seen.text.split("\n") if _TOOL.search(line)]
+    paths = [path for line in lines for path in paths_in(line)]
+    return any(VANISHING.match(path) for path in paths)
 
 
 @rule(FailureType.ENVIRONMENT_DIFFERENCE)
@@ -62,7 +71,7 @@ def service_has_another_name(seen: Seen, case: Case) -> Sign | None:
         return None
     asked = {str(seen.params.get("name", "")), *services_in(seen.text)} - {""}
     known = {name for name, status in seen.before.get("services", {}).items() if status != "unknown"}
-    for names in _NAMES:
+    for names in SAME_SERVICE:
         wanted = {name for name in asked if name.removesuffix(".service") in names}
         there = sorted(name for name in known - asked if name.removesuffix(".service") in names)
         if wanted and there:
@@ -85,3 +94,32 @@ def other_service_manager(seen: Seen, case: Case) -> Sign | None:
     if spoken == runs:
         return None
     return Sign(0.8, f"this host runs {runs}: “{first_line(seen.text, match)}”", seen.cite)
+
+
+@rule(FailureType.ENVIRONMENT_DIFFERENCE)
+def name_of_another_distribution(seen: Seen, case: Case) -> Sign | None:
+    """The host's own facts say which distribution it is; the name that was not found is the one others use."""
+    match = NOT_THERE.search(seen.text)
+    if not match:
+        return None
+    os_id = seen.result.host.os_id
+    for name in sorted({str(seen.params.get("name", "")), *services_in(seen.text)} - {""}):
+        if family := belongs_elsewhere(name, os_id):
+            return Sign(
+                0.78,
+                f"{name} is its name on {family} systems, this is {os_id}: “{first_line(seen.text, match)}”",
+                seen.cite,
+            )
+    return None
+
+
+@rule(FailureType.ENVIRONMENT_DIFFERENCE)
+def tool_of_another_distribution(seen: Seen, case: Case) -> Sign | None:
+    """The command that was not found is another family's package tool."""
+    match = _TOOL.search(seen.text)
+    tool = foreign_tool(first_line(seen.text, match), seen.result.host.os_id) if match else ""
+    if not match or not tool:
+        return None
+    return Sign(
+        0.85, f"{tool} does not belong to {seen.result.host.os_id}: “{first_line(seen.text, match)}”", seen.cite
+    )

@@ -7,6 +7,7 @@ import re
 from learner.mentions import paths_in
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.rules.outside import CACHED
 
 _PID = said(
     r"pid ?file .{0,200}(?:exists|already|found|stale)", r"(?:stale|old|existing) pid ?file", r"lock file \"[^\"]*postmaster\.pid\" already exists",
@@ -20,7 +21,7 @@ _LOCK = said(
     r"unable to lock the lock file", r"unable to lock \./ibdata1", r"failed to obtain node locks?", r"another \S+ instance is already running",
     r"another instance of certbot is already running", r"\.(?:lock|lck)['\"’”]?: file exists", r"resource temporarily unavailable.{0,40}lock",
     r"failed to (?:acquire|obtain|get) (?:a |an |the )?(?:exclusive )?lock", r"(?:is|are) locked by (?:another|pid|process)",
-    r"lock is held by", r"remove (?:the )?(?:stale )?lock", r"repository is already locked", r"cannot lock ",
+    r"lock is held by", r"database is locked", r"is already locked", r"remove (?:the )?(?:stale )?lock", r"repository is already locked", r"cannot lock ",
 )  # fmt: skip
 _PACKAGES = re.compile(r"dpkg|/var/lib/apt|/var/cache/apt|\brpm\b|\byum\b|\bdnf\b|zypp|pacman|\bapk\b", re.IGNORECASE)
 _SOCKET = said(r"address already in use", r"\bEADDRINUSE\b", r"file exists", r"another process is .{0,40}socket",
@@ -75,3 +76,12 @@ def stale_socket(seen: Seen, case: Case) -> Sign | None:
     if not sockets or seen.exists(sockets[0]) is False:
         return None
     return Sign(0.9 if seen.exists(sockets[0]) else 0.84, f"{sockets[0]} is left over: “{line}”", seen.cite)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def stale_dns_answer(seen: Seen, case: Case) -> Sign | None:
+    """The host's own cache still holds an old answer to a name."""
+    match = CACHED.search(seen.text)
+    if not match:
+        return None
+    return Sign(0.9, f"the host's cache holds an old answer: “{first_line(seen.text, match)}”", seen.cite)

@@ -8,6 +8,8 @@ import re
 from learner.mentions import paths_in
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.distributions import foreign_tool
+from learner.triage.rules.environment import VANISHING
 
 _NO_SUCH = said(
     r"no such file or directory", r"\bENOENT\b", r"directory nonexistent", r"no such directory", r"cannot find path",
@@ -16,7 +18,7 @@ _NO_SUCH = said(
     r"(?:path|folder|dir) .{1,200} does not exist", r"missing directory", r"FileNotFoundError", r"/\S+ does not exist", r"not a directory",
 )  # fmt: skip
 _CHDIR = said(r"status=200/CHDIR", r"status=23[38]/\w+_DIRECTORY", r"status=24[01]/\w+_DIRECTORY", r"status=209/STDOUT",
-              r"can't chdir to", r"changing to the requested working directory failed", r"failed to set up mount namespacing")  # fmt: skip
+              r"can't chdir to", r"can't cd to", r"error retrieving current directory", r"changing to the requested working directory failed", r"failed to set up mount namespacing")  # fmt: skip
 _NOT_FOUND = said(
     r"command not found", r"executable file not found in (?:\$PATH|%PATH%)", r"exit code 127\b", r"status=203/EXEC",
     r"is not recognized as (?:an internal or external command|the name of a cmdlet)", r"/usr/bin/env: .{1,60}no such file",
@@ -25,6 +27,10 @@ _NOT_FOUND = said(
     r"is not installed\b", r"ModuleNotFoundError", r"cannot find (?:the )?(?:command|program)", r"command .{1,40} not found",
     r"No such file or directory: '[^/']+'", r"Errno::ENOENT.{0,40} - [a-z][\w.-]*$",
 )  # fmt: skip
+# What is only read can't be made out of nothing: an empty directory would hide that data is gone.
+_READS = said(r"cannot stat", r"cannot access", r"can't read", r"(?:^|\n)\s*(?:cat|ls|head|tail|grep|du|stat|source|\.): ", r"(?:source|input) (?:file|directory|path)",
+              r"for reading", r"nothing to back ?up")  # fmt: skip
+_WRITES = ("write_file", "copy_file", "backup_file", "ensure_line", "create_directory")
 _SHARED_LIBRARY = said(r"error while loading shared libraries")
 _VOLATILE = re.compile(r"/(?:run|var/run|tmp|var/tmp|var/log|var/cache|var/spool|var/lock|run/lock|dev/shm)(?:/|$)")
 _GIVEN = re.compile(
@@ -52,26 +58,30 @@ def _without_places(line: str) -> list[str]:
 def missing_directory(seen: Seen, case: Case) -> Sign | None:
     """A directory that goes away by itself (at boot, with a package, in a clean-up) is not there."""
     match = _NO_SUCH.search(seen.text) or _CHDIR.search(seen.text)
-    if not match or case.on_another_system():
+    if not match:
         return None
+    line = first_line(seen.text, match)
+    elsewhere = bool(case.on_another_system())
     for path in _named(seen):
         folder = posixpath.dirname(path)
         if _EXECUTABLE.search(path) or seen.exists(path) or _dependency_socket(seen, path):
             continue
-        if seen.exists(folder) is False or (seen.exists(path) is False and "." not in posixpath.basename(path)):
-            return Sign(0.95, f"{folder if seen.exists(folder) is False else path} is not there, as the state before shows: "
-                        f"“{first_line(seen.text, match)}”", seen.cite)  # fmt: skip
+        if elsewhere and not VANISHING.match(path):
+            continue
+        absent = folder if seen.exists(folder) is False else path
+        if absent == folder or (seen.exists(path) is False and "." not in posixpath.basename(path)):
+            return Sign(0.95, f"{absent} is not there, as the state before shows: “{line}”", seen.cite)
         if seen.exists(folder):
             continue  # then the file itself is missing
         if _VOLATILE.match(path):
-            return Sign(0.85, f"{path} can't be made or found, and its place does not outlive a reboot or clean-up: "
-                        f"“{first_line(seen.text, match)}”", seen.cite)  # fmt: skip
-        if not _GIVEN.search(path):
-            return Sign(0.75, f"{path} is not there: “{first_line(seen.text, match)}”", seen.cite)
-    if _CHDIR.search(seen.text):
-        return Sign(
-            0.8, f"a directory that the service needs is not there: “{first_line(seen.text, match)}”", seen.cite
-        )
+            why = f"{path} can't be made or found, and its place does not outlive a reboot or clean-up: “{line}”"
+            return Sign(0.85, why, seen.cite)
+        # Whatever writes there only lacks the directory; what is to be found there can't be made.
+        writes = seen.action in _WRITES and path in (seen.params.get("path"), seen.params.get("destination"))
+        if writes or (not _GIVEN.search(path) and not _READS.search(line)):
+            return Sign(0.75, f"{path} is not there: “{line}”", seen.cite)
+    if _CHDIR.search(seen.text) and not elsewhere:
+        return Sign(0.8, f"a directory that the service needs is not there: “{line}”", seen.cite)
     return None
 
 
@@ -103,9 +113,9 @@ def missing_file(seen: Seen, case: Case) -> Sign | None:
 @rule(FailureType.RUNBOOK_INSUFFICIENT)
 def missing_tool(seen: Seen, case: Case) -> Sign | None:
     """A program that the runbook calls is not installed, and it is not the system that makes the difference."""
-    if case.on_another_system():
-        return None
     match = _NOT_FOUND.search(seen.text)
+    if case.on_another_system() or (match and foreign_tool(first_line(seen.text, match), seen.result.host.os_id)):
+        return None
     exit_127 = bool(seen.step and seen.step.exit_code == 127)
     if not match:
         executables = [path for path in _named(seen) if _EXECUTABLE.search(path)]

@@ -13,7 +13,7 @@ _NEEDS = said(
     r"failed to connect to", r"unable to connect to", r"is the (?:docker )?(?:server|daemon) running", r"error connecting to",
     r"dependency (?:job )?(?:for .{1,80} )?failed", r"a dependency job", r"FAILED 1068:", r"dependency service or group failed to start",
     r"depends on .{1,80} (?:which|that) (?:failed|is not|did not)", r"cannot talk to daemon", r"actively refused it", r"lost connection to",
-    r"(?:requires|needs|waiting for) \S+ (?:to be (?:running|started|up)|service)", r"is not (?:running|available|reachable|ready)",
+    r"(?:requires|needs|waiting for) \S+ (?:to be (?:running|started|up)|service)", r"not (?:running|active|available|reachable|ready)\b",
     r"connect\(\) (?:to \S+ )?failed", r"no such file or directory.{0,200}(?:connect|upstream|socket)", r"HTTP 50[234]\b", r": 50[234], not \d{3}",
     r"connection to server (?:on socket|at) .{1,160} failed", r"could not connect to server", r"broken pipe", r"name resolution",
     r"could(?:n't| not) resolve", r"not able to connect", r"connection closed", r"is (?:stopped|failed|down), not running", r"upstream",
@@ -128,6 +128,19 @@ def held_by_a_process(seen: Seen, case: Case) -> Sign | None:
     if not match:
         return None
     return Sign(0.8, f"something still uses it: “{first_line(seen.text, match)}”", seen.cite)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def started_again(seen: Seen, case: Case) -> Sign | None:
+    """A process was ended and is back: a service that the runbook did not stop starts it again."""
+    if not seen.check or seen.check.check != "process_absent" or not seen.did("kill_process"):
+        return None
+    name = str(seen.check.params.get("name", ""))
+    keepers = [service for service, status in sorted(seen.before.get("services", {}).items())
+               if status == "running" and (service in seen.own_services or name in service)]  # fmt: skip
+    if not keepers:
+        return None
+    return Sign(0.84, f"{name} is back after it was ended: {keepers[0]} was running and starts it again", seen.cite)
 
 
 @rule(FailureType.RUNBOOK_INSUFFICIENT)

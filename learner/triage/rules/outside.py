@@ -8,17 +8,20 @@ from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 _UNRESOLVED = said(
     r"could(?:n't| not) resolve", r"temporary failure (?:in name resolution|resolving)", r"name or service not known",
     r"getaddrinfo (?:ENOTFOUND|EAI_AGAIN)", r"\bEAI_AGAIN\b", r"no such host(?: is known)?", r"NXDOMAIN", r"SERVFAIL",
-    r"unable to resolve host(?: address)?", r"host not found", r"remote name could not be resolved", r"unknown host",
+    r"unable to resolve host(?: address)?", r"host not found", r"remote name could not be resolved", r"unknown (?:host|mysql server host)", r"could not translate host name",
     r"nodename nor servname provided", r"no address associated with hostname", r"server misbehaving",
     r"no servers could be reached", r"communications error to", r"failed to resolve",
 )  # fmt: skip
 _RESOLVER_SILENT = said(r"no servers could be reached", r"communications error to [0-9a-f.:#]+: timed out")
+CACHED = said(
+    r"cached NXDOMAIN", r"negative(?:ly)? cached", r"(?:negative|stale) cache", r"stale (?:dns )?(?:answer|record)"
+)
 _UNREACHABLE = said(
     r"connection refused", r"\bECONNREFUSED\b", r"connection (?:attempt )?(?:has )?timed out", r"\bETIMEDOUT\b",
     r"no route to host", r"\bEHOSTUNREACH\b", r"network is unreachable", r"\bENETUNREACH\b", r"host is (?:down|unreachable)",
     r"connection reset by peer", r"\bECONNRESET\b", r"connection (?:unexpectedly )?closed by (?:remote host|peer|foreign host)",
     r"connection unexpectedly closed", r"could not connect to", r"couldn't connect to", r"failed to connect to",
-    r"unable to connect to", r"cannot connect to", r"can't connect to", r"i/o timeout", r"TLS handshake timeout", r"operation timed out",
+    r"unable to connect to", r"cannot connect to", r"can't connect to", r"i/o timeout", r"TLS handshake timeout", r"operation timed out", r"tcp connect .{0,60}failed",
     r"server closed the connection unexpectedly", r"kex_exchange_identification", r"the RPC server is unavailable",
     r"actively refused it", r"did not properly respond after a period of time", r"not responding, (?:still trying|timed out)",
     r"stale file handle", r"is not open\b", r"destination host unreachable", r"request canceled while waiting for connection",
@@ -72,14 +75,15 @@ def _local_resolver_down(seen: Seen) -> str:
 def unresolved_name(seen: Seen, case: Case) -> Sign | None:
     """An outside name does not resolve, and this host's own resolver is not known to be at fault."""
     match = _UNRESOLVED.search(seen.text)
-    if not match or _local_resolver_down(seen):
+    if not match or _local_resolver_down(seen) or CACHED.search(seen.text):
         return None
     if seen.incident_type == "dns_failure" and not _RESOLVER_SILENT.search(seen.text):
         return None  # then names that don't resolve are the incident, not what stood in its way
     names = seen.others
     resolves = seen.before.get("dns", {})
-    if any(resolves.get(name) is True for name in names):
-        return None  # it did resolve a moment before: something else changed
+    afterwards = seen.after.get("dns", {})
+    if any(resolves.get(name) is True or afterwards.get(name) is True for name in names):
+        return None  # it did resolve a moment before or after: it is not gone
     if not names and not _RESOLVER_SILENT.search(seen.text):
         return None
     what = names[0] if names else "any name"

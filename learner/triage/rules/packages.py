@@ -16,6 +16,10 @@ _INTERRUPTED = said(
     r"dpkg was interrupted", r"dpkg --configure -a", r"--fix-broken install", r"apt(?:-get)? -f install", r"unmet dependencies", r"held broken packages",
     r"yum-complete-transaction", r"unfinished transactions remaining", r"rpmdb(?:: | open) ?failed|rpmdb: .{0,60}(?:damaged|corrupt)",
 )  # fmt: skip
+_ASKS = said(
+    r"unable to initialize frontend", r"conffile prompt", r"do you want to continue\? \[y/n\].{0,10}abort", r"is this ok \[y/[nd/]+\]",
+    r"use -y to", r"operation aborted by (?:the )?user",
+)  # fmt: skip
 _STALE_LISTS = said(
     r"maybe run apt-get update", r"404 +not found \[IP: [^\]]+\]", r"run .?apt(?:-get)? update.? (?:first|and try)", r"metadata .{0,40}(?:is )?(?:expired|out of date)",
     r"release file .{0,120}(?:is expired|is not valid (?:yet|anymore))", r"changed its '(?:suite|codename|version|label|origin)' value",
@@ -40,6 +44,15 @@ def packages_half_done(seen: Seen, case: Case) -> Sign | None:
     if not match:
         return None
     return Sign(0.88, f"an earlier installation is not finished: “{first_line(seen.text, match)}”", seen.cite)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def package_tool_asks(seen: Seen, case: Case) -> Sign | None:
+    """The package tool wants to ask a question, and nobody is there to answer."""
+    match = _ASKS.search(seen.text)
+    if not match:
+        return None
+    return Sign(0.88, f"the package tool waits for an answer: “{first_line(seen.text, match)}”", seen.cite)
 
 
 @rule(FailureType.RUNBOOK_INSUFFICIENT)

@@ -16,7 +16,7 @@ _DENIED = said(
     r"this operation requires root", r"you do not have (?:the )?(?:required |sufficient )?(?:permissions?|privileges?|rights)",
     r"don't have permission",
     r"interactive authentication required", r"authentication is required", r"polkit.{0,60}(?:denied|not authorized)",
-    r"not authorized to", r"is not in the sudoers file", r"sudo: a (?:terminal|password) is required",
+    r"not authori[sz]ed\b", r"is not in the sudoers file", r"sudo: a (?:terminal|password) is required",
     r"sudo: (?:no tty present|sorry, you must have a tty)", r"is not allowed to (?:execute|run)",
     r"are not allowed to use this program", r"avc: +denied", r"apparmor=\"DENIED\"",
 )  # fmt: skip

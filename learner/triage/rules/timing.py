@@ -12,8 +12,11 @@ _TIMED_OUT = said(
     r"timed? ?out", r"timeout (?:was )?exceeded", r"did not respond to the start or control request in a timely fashion", r"FAILED 1053:",
     r"deadline exceeded", r"took too long", r"gave up waiting", r"is not open\b", r"is (?:starting|activating|unknown|stopped), not running",
 )  # fmt: skip
+_GAVE_UP = said(
+    r"because a timeout was exceeded", r"start operation timed out", r"in a timely fashion", r"FAILED 1053:", r"result 'timeout'",
+)  # fmt: skip
 _STILL_STARTING = said(
-    r"the database system is (?:starting up|in recovery mode|not yet accepting connections)", r"LOADING Redis is loading the dataset", r"still (?:starting|loading|initiali[sz]ing|warming)",
+    r"the database system is (?:starting up|in recovery mode|not yet accepting connections)", r"LOADING Redis is loading the dataset", r"still (?:starting|loading|initiali[sz]ing|warming|draining|finishing|flushing)",
     r"\bis starting up\b", r"not yet (?:ready|accepting|available|up)", r"warming up", r"recovery in progress", r"BUSY Redis is busy", r"initiali[sz]ation in progress",
     r"start-pending", r"state: ?(?:starting|activating)", r"is activating\b", r"health: starting", r"(?-i:\bSTARTING\b)",
 )  # fmt: skip
@@ -35,8 +38,10 @@ _REFUSED = said(
     r"stopped",
 )
 
+_CUT_OFF = said(r"connection refused", r"\bECONNREFUSED\b", r"reset by peer", r"empty reply from server")
 _WAITS: dict[str, str] = {"wait_for_service": "service_running", "wait_for_port": "port_open", "wait_for_http": "http_ok",
-                          "check_port": "port_open", "check_http": "http_ok"}  # fmt: skip
+                          "check_port": "port_open", "check_http": "http_ok", "resolve_dns": "dns_resolves"}  # fmt: skip
+_LOOKS_ONCE = ("check_port", "check_http", "check_service_status", "resolve_dns", "run_command", "run_script")
 _STARTS = ("start_service", "restart_service", "reload_service", "run_command", "run_script")
 
 
@@ -79,15 +84,17 @@ def start_timeout_too_short(seen: Seen, case: Case) -> Sign | None:
         return Sign(0.9, f"it was still starting: “{first_line(seen.text, starting)}”", seen.cite)
     if not seen.step.timed_out and seen.action not in _STARTS and seen.action not in _WAITS:
         return None
+    gave_up = _GAVE_UP.search(seen.error)
     own_failed = any(seen.service(name, after=True) in ("failed", "stopped") for name in seen.own_services)
-    if own_failed:
+    if own_failed and not gave_up:
         return None  # it did not need more time, it died
     took = _seconds_elsewhere(seen, case)
     spent = seen.step.duration_seconds
     if took and spent and took >= 0.7 * spent:
         return Sign(0.82, f"it got {spent:g} s; where it worked it took up to {took:g} s", seen.cite)
-    if match and ("timely fashion" in match[0] or "1053" in match[0] or "exceeded" in match[0]):
-        return Sign(0.75, f"the service manager gave up waiting: {said_so}", seen.cite)
+    if gave_up and not seen.down():
+        # It ended the service itself then, so that a failed one is no sign of a crash.
+        return Sign(0.75, f"the service manager gave up waiting: “{first_line(seen.error, gave_up)}”", seen.cite)
     if seen.step.timed_out and any(seen.service(name, after=True) == "running" for name in seen.own_services):
         return Sign(0.78, f"the service was running when the run ended: {said_so}", seen.cite)
     return None
@@ -136,6 +143,29 @@ def verification_too_early(seen: Seen, case: Case) -> Sign | None:
         surer = bool(waited) and max(waited) >= 0.5
         return Sign(0.86 if surer else 0.75, f"{check.id} looked {check.waited_seconds:g} s after the start and found “{_words(check.observed)}”; "
                     "the service is running", seen.cite)  # fmt: skip
+    return None
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def looked_too_early(seen: Seen, case: Case) -> Sign | None:
+    """A step looked once for what was there a moment later, right after a start for example."""
+    if seen.action not in _LOOKS_ONCE or any(not seen.is_own(host) for host, _ in seen.addresses):
+        return None
+    if _turned_good(seen):
+        return Sign(
+            0.92, f"what {seen.action} asked for was there when the run ended: “{seen.error.strip()[:120]}”", seen.cite
+        )
+    started = seen.did("start_service", "restart_service", "reload_service")
+    running = started and all(
+        seen.service(str(step.params.get("name", "")), after=True) == "running" for step in started
+    )
+    refused = _CUT_OFF if seen.action in ("run_command", "run_script") else _REFUSED
+    if running and refused.search(seen.error) and not seen.down():
+        return Sign(
+            0.8,
+            f"{seen.action} looked right after the start; the service is running: “{seen.error.strip()[:120]}”",
+            seen.cite,
+        )
     return None
 
 

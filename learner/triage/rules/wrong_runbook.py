@@ -31,7 +31,7 @@ def healthy_all_along(seen: Seen, case: Case) -> Sign | None:
         return None
     what = ", ".join(sorted(seen.own_services)) or "what the incident names"
     return Sign(
-        0.8,
+        0.8 if seen.check else 0.65,  # a step that failed has a cause of its own
         f"{what} was in order before the run: the trouble behind this {seen.result.incident_type} lies elsewhere, and this "
         "runbook does not look there",
         seen.result.execution_id,
