@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from learner.models import ExecutionResult, FailureType
 from learner.triage.case import Case
-from learner.triage.rules import all_rules, judge, verdicts
+from learner.triage.rules import all_rules, judge, table, verdicts
 from tests.triage.cases import case, done, failed, runbook, step, unverified_claim, worked
 
 DEBIAN = {"os_id": "debian", "os_version": "12", "service_manager": "systemd"}
@@ -427,3 +428,9 @@ def test_steps_that_were_told_to_go_on_are_read_too() -> None:
     verdict = judge(case(run))
     assert verdict
     assert verdict.failure_type is FailureType.PERMISSION_DENIED
+
+
+def test_the_docs_list_the_rules_as_they_are(root: Path) -> None:
+    page = (root / "docs" / "triage.md").read_text()
+    start, end = "<!-- rules: written by learner.triage.rules.table() -->\n", "<!-- end of rules -->"
+    assert page.split(start)[1].split(end)[0] == table() + "\n", "put learner.triage.rules.table() into docs/triage.md"

@@ -10,7 +10,7 @@ from learner.models.execution import FailureType
 from learner.models.records import Verdict
 from learner.triage.case import Case, Rule
 
-__all__ = ["Case", "Rule", "all_rules", "judge", "undecided", "verdicts"]
+__all__ = ["Case", "Rule", "all_rules", "judge", "table", "undecided", "verdicts"]
 
 SURE = 0.6
 """Below this a verdict is doubt."""
@@ -74,3 +74,12 @@ def undecided(case: Case, why: str) -> Verdict:
         reasoning=f"{reason}; {why}",
         evidence=tuple(seen.cite for seen in case.seen[:5]),
     )
+
+
+def table() -> str:
+    """Every rule with its type and what it knows, as a Markdown table: the one in `docs/triage.md`."""
+    rows = [
+        f"| `{rule.name}` | {rule.failure_type.value} | {' '.join((rule.look.__doc__ or '').split())} |"
+        for rule in sorted(all_rules(), key=lambda rule: (rule.failure_type.value, rule.name))
+    ]
+    return "\n".join(["| rule | type | what it knows |", "|---|---|---|", *rows])
