@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, product
 from typing import Any
 
 from learner.audits.base import Change, StepPair
+from learner.audits.outcomes import outcomes
 from learner.audits.programs import Code, commands_in, flatten
 from learner.audits.shell import Simple, parse
-from learner.errors import LearnerError
 from learner.models import Runbook, Step
-from learner.template import render
 
 _CRON_TIME = re.compile(r"^[ \t]*(?:@\w+|(?:[\d*,/-]+[ \t]+){4}[\w*,/-]+)[ \t]+", re.MULTILINE)
 _CRON_USER = re.compile(r"^\w+[ \t]+", re.MULTILINE)
@@ -31,34 +30,26 @@ class Running:
 
 
 def readings(runbook: Runbook, value: Any) -> list[Any]:
-    """`value` as it is written, and with its templates filled in by defaults and by every value of an enum."""
-    found = [value]
-    choices: list[list[tuple[str, Any]]] = []
+    """`value` as it is written, and in every way its templates can be filled in as far as the runbook says."""
+    names: dict[str, list[Any]] = {}
     for name, parameter in runbook.parameters.items():
         values = [] if parameter.required else [parameter.default]
-        values += [choice for choice in parameter.enum or () if choice not in values]
-        choices.append([(name, choice) for choice in values] or [(name, f"${name}")])
-    for picked in islice(product(*choices), MOST_READINGS):
-        made = _filled(value, dict(picked))
-        if made not in found:
-            found.append(made)
+        names[name] = [*values, *(choice for choice in parameter.enum or () if choice not in values)] or [f"${name}"]
+    found = [value]
+    found += [made for made in islice(_filled(value, names), MOST_READINGS) if made != value]
     return found
 
 
-def _filled(value: Any, scope: Mapping[str, Any]) -> Any:
-    if isinstance(value, str):
-        if "{{" not in value:
-            return value
-        try:
-            made = render(value, scope)
-        except LearnerError:
-            return value
-        return made if isinstance(made, str) else str(made) if not isinstance(made, list | dict) else made
-    if isinstance(value, list | tuple):
-        return [_filled(item, scope) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _filled(item, scope) for key, item in value.items()}
-    return value
+def _filled(value: Any, names: Mapping[str, Sequence[Any]]) -> Iterator[Any]:
+    if isinstance(value, str) and "{{" in value:
+        yield from outcomes(value, names)
+    elif isinstance(value, list | tuple):
+        yield from map(list, product(*(islice(_filled(item, names), MOST_READINGS) for item in value)))
+    elif isinstance(value, Mapping):
+        ways = [[(key, made) for made in islice(_filled(item, names), MOST_READINGS)] for key, item in value.items()]
+        yield from map(dict, product(*ways))
+    else:
+        yield value
 
 
 def running(runbook: Runbook, step: Step) -> Running:

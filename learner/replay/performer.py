@@ -457,7 +457,8 @@ def _accepted(attempt: Attempt, record: Record) -> bool:
 
 def _no_longer_accepted(attempt: Attempt, record: Record) -> bool:
     codes = getattr(attempt.params, "success_exit_codes", None)
-    return codes is not None and record.step.exit_code is not None and record.step.exit_code not in codes
+    old = (record.of.params if record.of else record.step.params).get("success_exit_codes", [0])
+    return codes is not None and record.step.exit_code in old and record.step.exit_code not in codes
 
 
 def _cut_short(attempt: Attempt, record: Record) -> bool:

@@ -230,6 +230,15 @@ def test_templates_are_read_with_their_defaults() -> None:
     assert level(RULE, command("rm", "-rf", "{{ where }}"), parameters=choice) == "block"
 
 
+def test_every_branch_of_a_template_is_read() -> None:
+    assert level(RULE, command("{{ 'rm' if host.os_id == 'x' else 'ls' }}", "-rf", "/etc")) == "block"
+    assert level(RULE, command("rm", "-rf", "{{ state.nothing | default('/etc') }}")) == "block"
+    assert level(RULE, command("rm", "-rf", "{{ ['/tmp/x', '/etc'][state.n] }}")) == "block"
+    assert level(RULE, command("rm", "-rf", "{{ state.there and '/etc' }}")) == "block"
+    assert level(RULE, command("rm", "-{{ 'r' if service == 'web' else 'R' }}f", "/{{ 'etc' | lower }}")) == "block"
+    assert level(RULE, step("remove_file", path="{{ '/etc/passwd' if state.there else '/run/x.pid' }}")) == "block"
+
+
 def test_a_script_sees_its_environment() -> None:
     assert level(RULE, script('$CMD "$TARGET"', env={"CMD": "rm -rf", "TARGET": "/"})) == "block"
 

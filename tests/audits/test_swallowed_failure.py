@@ -99,3 +99,35 @@ def test_a_condition_on_the_failing_step_is_noticed() -> None:
 
 def test_going_on_elsewhere_warns() -> None:
     assert verdict([START], [{**START, "on_failure": "continue"}], failed="other") == "warning"
+
+
+def test_going_on_where_something_else_takes_over_warns() -> None:
+    passed = {**START, "on_failure": "continue"}
+    other = {"id": "other", "action": "restart_service", "params": {"name": "web"}, "when": "not steps.start.success"}
+    assert verdict([START], [passed, other]) == "warning"
+    assert verdict([START], [passed, {**other, "when": None}]) == "block"
+    assert (
+        verdict(
+            [START],
+            [passed, {"id": "other", "action": "wait", "params": {"seconds": 1}, "when": "not steps.start.success"}],
+        )
+        == "block"
+    )
+    looks = {"id": "start", "action": "check_port", "params": {"port": 80}}
+    repair = {"id": "repair", "action": "restart_service", "params": {"name": "web"}}
+    assert verdict([looks, repair], [{**looks, "on_failure": "continue"}, repair]) == "warning"
+    assert verdict([repair, looks], [repair, {**looks, "on_failure": "continue"}]) == "block"
+
+
+def test_a_later_assertion_keeps_the_failure_visible() -> None:
+    passed = {**START, "on_failure": "continue"}
+    tidy = {"id": "tidy", "action": "stop_service", "params": {"name": "x"}}
+    claim = {"id": "claim", "action": "assert", "params": {"that": "{{ steps.start.success }}"}}
+    assert verdict([START], [passed, tidy, claim]) == "notice"
+    for hollow in (
+        {**claim, "on_failure": "continue"},
+        {**claim, "when": "steps.start.success"},
+        {**claim, "params": {"that": "{{ steps.start.success or true }}"}},
+        {**claim, "params": {"that": "{{ not steps.start.success }}"}},
+    ):
+        assert verdict([START], [passed, tidy, hollow]) == "block"

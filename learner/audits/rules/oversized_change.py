@@ -23,7 +23,8 @@ class OversizedChange(Rule):
         whole = len(change.steps)
         kept = [pair for pair in changed if pair.old is not None]
         old = len(change.old.runbook.all_steps)
-        if whole >= 3 and len(changed) * 2 > whole and (len(kept) * 2 > old or len(changed) > old + 2):
+        rewritten = old >= 3 and len(kept) * 2 > old
+        if whole >= 3 and len(changed) * 2 > whole and (rewritten or len(changed) > old + 3):
             yield self.says(Level.WARNING, f"{len(changed)} of {whole} steps are new, changed or gone", "steps")
         if change.edit and len(change.edit.operations) > MANY_OPERATIONS:
             yield self.says(Level.WARNING, f"{len(change.edit.operations)} operations in one edit", "edit.operations")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from learner.actions import catalogue
 from learner.audits.base import Change, Evidence, Rule, StepPair
 from learner.errors import LearnerError
 from learner.models import ExecutionResult, Finding, Goto, Level, Step
-from learner.template import evaluate
+from learner.template import EXPRESSION, evaluate, expression_references
 
 _SWALLOWS = re.compile(
     r"\|\|\s*(?::|true|/bin/true|exit\s+0|echo\b)|;\s*(?:true|:|exit\s+0)\s*$|\bset\s+\+e\b|2>\s*/dev/null\s*\|\|"
@@ -54,7 +55,7 @@ class SwallowedFailure(Rule):
             if old is None and _swallows(new):
                 yield Level.WARNING, "throws its errors away"
             return
-        yield from _on_failure(old, new, failing)
+        yield from _on_failure(change, pair, failing)
         yield from _exit_codes(old, new, failing, cited)
         if _never(change, new) and not _never(change, old):
             yield Level.BLOCK, f"never runs any more: when {new.when}"
@@ -80,15 +81,47 @@ def _failed_steps(results: tuple[ExecutionResult, ...]) -> dict[str, tuple[tuple
     return found
 
 
-def _on_failure(old: Step, new: Step, failing: bool) -> Iterator[tuple[Level, str]]:
+def _on_failure(change: Change, pair: StepPair, failing: bool) -> Iterator[tuple[Level, str]]:
+    old, new = pair.old, pair.new
+    assert old is not None and new is not None  # noqa: PT018 - the caller has seen both
     if old.on_failure == new.on_failure:
         return
     if new.on_failure == "continue":
-        yield (Level.BLOCK if failing else Level.WARNING), "goes on when it fails"
+        if _asserted(change, new):
+            yield Level.NOTICE, "goes on when it fails, to a later step that ends the run then"
+        else:
+            grave = failing and not _taken_over(change, new)
+            yield (Level.BLOCK if grave else Level.WARNING), "goes on when it fails"
     elif isinstance(new.on_failure, Goto):
         yield Level.NOTICE, f"goes to {new.on_failure.goto} when it fails"
     elif old.on_failure == "rollback":
         yield Level.WARNING, "is not rolled back any more when it fails"
+
+
+def _asserted(change: Change, step: Step) -> bool:
+    """Whether a later step ends the run when `step` has failed."""
+    steps = change.new.runbook.steps
+    failed = {"success": False, "skipped": False, "stdout": "", "stderr": "", "exit_code": 1, "data": {}}
+    for later in steps[steps.index(step) + 1 :] if step in steps else ():
+        that = EXPRESSION.fullmatch(str(later.params.get("that", "")))
+        if later.action != "assert" or later.when is not None or later.on_failure == "continue" or not that:
+            continue
+        try:
+            if not evaluate(that["inner"], {"steps": {step.id: failed}}):
+                return True
+        except LearnerError:
+            continue
+    return False
+
+
+def _taken_over(change: Change, step: Step) -> bool:
+    """Whether something acts after `step` on its failure, or `step` only looks and the repair comes after it."""
+    steps = change.new.runbook.steps
+    known = catalogue().actions
+    acting = [s for s in steps[steps.index(step) + 1 :] if not known[s.action].read_only] if step in steps else []
+    if known[step.action].read_only:
+        return bool(acting)
+    return any(s.when is not None and ("steps", step.id, "success") in expression_references(s.when) for s in acting)
 
 
 def _exit_codes(

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from learner.audits.base import Change, Evidence, Rule
+from learner.audits.outcomes import sources
 from learner.audits.sinks import Sink, of_check, of_step
-from learner.errors import LearnerError
 from learner.models import Finding, Level, Parameter, Runbook, Step
-from learner.template import references
 
 _SHARP_TRIES = ("$(id)", "`id`", "a;b", "a|b", "a&b", "a\nb", "a b", "-rf", "../x", "*", "a'b", 'a"b')
 
@@ -43,11 +42,7 @@ class TemplateRisks(Rule):
     def _of(self, book: Runbook, sink: Sink, where: str) -> Iterator[Finding]:
         if "{{" not in sink.text:
             return
-        try:
-            paths = sorted(references(sink.text))
-        except LearnerError:
-            return
-        for path in paths:
+        for path in sorted(sources(sink.text)):
             name, outside = ".".join(path), path[0] in ("steps", "incident", "host", "state")
             safe = not outside and _safe(book.parameters.get(path[0]))
             if sink.kind == "shell" and not safe:
@@ -85,10 +80,7 @@ def _fixed(book: Runbook, value: Any) -> bool:
     text = str(value)
     if "{{" not in text:
         return True
-    try:
-        return all(_safe(book.parameters.get(path[0])) for path in references(text))
-    except LearnerError:
-        return False
+    return all(_safe(book.parameters.get(path[0])) for path in sources(text))
 
 
 def _safe(parameter: Parameter | None) -> bool:

@@ -61,7 +61,7 @@ def _weaker(change: Change, old: Verification, new: Verification) -> Iterator[tu
         weaker = _STRENGTH.get(new.check, 1) < _STRENGTH.get(old.check, 1) or _proves_nothing(change, new)
         yield (Level.BLOCK if weaker else Level.WARNING), f"{old.check} became {new.check}"
     else:
-        yield from _looser(old.check, old.params, new.params)
+        yield from _looser(change, old, new)
         if _proves_nothing(change, new) and not _proves_nothing(change, old):
             yield Level.BLOCK, "the claim holds whatever happened"
     if new.stays_good_seconds < old.stays_good_seconds:
@@ -75,9 +75,9 @@ def _weaker(change: Change, old: Verification, new: Verification) -> Iterator[tu
         yield Level.WARNING, f"may take {new.within_seconds:g} s to hold instead of {old.within_seconds:g} s"
 
 
-def _looser(check: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[Level, str]]:
-    for name in sorted(old.keys() | new.keys()):
-        before, after = old.get(name), new.get(name)
+def _looser(change: Change, old: Verification, new: Verification) -> Iterator[tuple[Level, str]]:
+    for name in sorted(old.params.keys() | new.params.keys()):
+        before, after = old.params.get(name), new.params.get(name)
         if before == after:
             continue
         if name in ("percent", "seconds"):
@@ -103,7 +103,11 @@ def _looser(check: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[tu
         elif before is None and name in ("host", "port", "path"):
             yield Level.WARNING, f"{name}: looks at {_said(after)} now"
         else:
-            yield Level.WARNING, f"{name}: {_said(before)} became {_said(after)}: it looks elsewhere"
+            # A name that differs per distribution still is the old one where it was right.
+            kept = [value for value in readings(change.old.runbook, before) if value != before] or [before]
+            there = readings(change.new.runbook, after)
+            level = Level.NOTICE if before is not None and any(value in there for value in kept) else Level.WARNING
+            yield level, f"{name}: {_said(before)} became {_said(after)}: it looks elsewhere"
 
 
 def _proves_nothing(change: Change, claim: Verification) -> bool:
