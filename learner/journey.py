@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from learner.models import Decision, ExecutionResult, Memory, Plan
 from learner.models.runbook import Runbook
-from learner.pipeline import Job, approved_blobs, current_runbooks, fetch_main, plan, read_telemetry
-from learner.pipeline import recall as recall_memory
+from learner.pipeline import Job, approved_blobs, plan
+from learner.pipeline import look as pipeline_look
 from learner.report.metrics import versions
 from learner.repository import refs
+from learner.runbook_file import RunbookFile
 from learner.telemetry import collect as reading
 from learner.telemetry.state import State
 from learner.triage.signature import signature
@@ -37,17 +38,15 @@ class Known:
     plan: Plan
     memory: Memory
     state: State
-    runbooks: dict[str, Any]
+    runbooks: Mapping[str, RunbookFile]
     commit: str | None
     main: str
 
 
 def look(job: Job) -> Known:
     """What there is to know now. Asks no model and writes nothing."""
-    main = fetch_main(job)
-    book, commit, collected = read_telemetry(job)
-    runbooks, _ = current_runbooks(job.git, main)
-    return Known(job, plan(job), recall_memory(job, book), collected.state, runbooks, commit, main)
+    seen = pipeline_look(job)
+    return Known(job, plan(job, seen), seen.memory, seen.state, seen.runbooks, seen.telemetry, seen.main)
 
 
 def of_execution(known: Known, execution_id: str) -> tuple[Hop, ...]:

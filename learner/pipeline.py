@@ -43,11 +43,11 @@ from learner.proposals.brief import Proposer
 from learner.report.metrics import Metrics, VersionFold, metrics
 from learner.report.metrics import versions as version_metrics
 from learner.repository import refs
+from learner.repository.batch import stream
 from learner.repository.git import Git, Identity
 from learner.repository.history import brought
 from learner.runbook_file import InvalidRunbook, RunbookFile, parse
 from learner.settings import GateSettings, RepositorySettings
-from learner.telemetry import branch as telemetry_branch
 from learner.telemetry import collect as reading
 from learner.telemetry.collect import Collected
 from learner.telemetry.fold import Folded, fold
@@ -151,24 +151,47 @@ class Learned:
 def learn(job: Job) -> Learned:
     """Fold, plan and apply in one go."""
     folded = fold(job.git, job.telemetry_remote, settings=job.settings.telemetry, author=job.author, now=job.now)
-    planned = plan(job)
-    return replace(apply(job, planned), folded=folded)
+    seen = look(job)
+    return replace(apply(job, plan(job, seen), seen), folded=folded)
 
 
-def plan(job: Job) -> Plan:
-    """Everything the learner would do, and why: needs to read, never to write."""
-    book, commit, collected = read_telemetry(job)
-    main = fetch_main(job)
+@dataclass(frozen=True)
+class Seen:
+    """What Git and the forge hold, at one moment."""
+
+    main: str
+    runbooks: Mapping[str, RunbookFile]
+    broken: tuple[SkippedFile, ...]
+    telemetry: str | None
+    collected: Collected
+    book: ledger.Ledger
+    memory: Memory
+
+    @property
+    def state(self) -> State:
+        return self.collected.state
+
+
+def look(job: Job) -> Seen:
+    """Main, telemetry, ledger and forge as they are now; one question to each, and only what moved is fetched."""
+    main, telemetry, book_at = _tips(job)
+    runbooks, broken = current_runbooks(job.git, main)
+    book = ledger.at(job.git, book_at)
+    collected = reading.collect(job.git, telemetry, FOLDS, State.parse(book.state) if book.state else None)
     if collected.rebuilt and book.state:
         job.tell(f"read all telemetry again: {collected.rebuilt}")
-    runbooks, broken = current_runbooks(job.git, main)
-    memory = recall(job, book)
+    return Seen(main, runbooks, broken, telemetry, collected, book, recall(job, book))
+
+
+def plan(job: Job, seen: Seen | None = None) -> Plan:
+    """Everything the learner would do, and why: needs to read, never to write."""
+    seen = seen or look(job)
     scene = Scene(
-        runbooks=runbooks,
-        state=collected.state,
-        load=lambda ids: reading.results(job.git, commit, ids),
-        memory=memory,
-        reviews=book.reviews,
+        runbooks=seen.runbooks,
+        state=seen.state,
+        load=lambda ids: reading.results(job.git, seen.telemetry, ids),
+        memory=seen.memory,
+        reviews=seen.book.reviews,
         settings=job.settings,
         proposers=job.proposers,
         classifier=job.classifier,
@@ -179,18 +202,18 @@ def plan(job: Job) -> Plan:
     return Plan(
         run_id=job.run_id,
         created_at=job.now,
-        telemetry_commit=commit,
-        main_commit=main,
+        telemetry_commit=seen.telemetry,
+        main_commit=seen.main,
         decisions=decisions,
-        closings=_moot(memory, runbooks),
-        news=_news(memory, decisions),
-        skipped=(*collected.skipped, *broken),
-        unverified=mostly_unverified(collected.state),
+        closings=_moot(seen.memory, seen.runbooks),
+        news=_news(seen.memory, decisions),
+        skipped=(*seen.collected.skipped, *seen.broken),
+        unverified=mostly_unverified(seen.state),
         usage=sum((decision.usage for decision in decisions), Usage()),
     )
 
 
-def apply(job: Job, planned: Plan) -> Learned:
+def apply(job: Job, planned: Plan, seen: Seen | None = None) -> Learned:
     """Carry a plan out. It is checked again from scratch: whoever wrote it may be mistaken, or not be us.
 
     Raises: `Refused` when a proposal in it is not what its edit says, or would be blocked; nothing is published then.
@@ -198,11 +221,9 @@ def apply(job: Job, planned: Plan) -> Learned:
     from learner.forge import publish as publishing
     from learner.forge.body import Links
 
-    main = fetch_main(job)
-    book, commit, collected = read_telemetry(job)
-    runbooks, _ = current_runbooks(job.git, main)
-    known = {cluster.key for cluster in open_clusters(collected.state.held("clusters"), {})}
-    pulls = {pull.number: pull for pull in recall(job, book).open}
+    seen = seen or look(job)
+    known = {cluster.key for cluster in open_clusters(seen.state.held("clusters"), {})}
+    pulls = {pull.number: pull for pull in seen.memory.open}
     results: dict[str, ExecutionResult] = {}
 
     ready, left = [], []
@@ -210,7 +231,7 @@ def apply(job: Job, planned: Plan) -> Learned:
         if decision.outcome != "proposed" or decision.proposal is None:
             continue
         proposal = decision.proposal
-        parent = runbooks.get(proposal.runbook_id)
+        parent = seen.runbooks.get(proposal.runbook_id)
         if parent is None or parent.blob != proposal.parent_blob:
             reason = "main has moved on; the next run looks again"
             left.append(publishing.Published(proposal.ref, "left", None, None, reason))
@@ -220,18 +241,18 @@ def apply(job: Job, planned: Plan) -> Learned:
                 f"the plan's proposal {proposal.ref} speaks of failures that telemetry does not hold",
                 "make the plan again",
             )
-        good = successes_of(collected.state.held("successes"), proposal.cluster.runbook_ref)
-        evidence = reading.results(job.git, commit, (*proposal.cluster.evidence, *good))
+        good = successes_of(seen.state.held("successes"), proposal.cluster.runbook_ref)
+        evidence = reading.results(job.git, seen.telemetry, (*proposal.cluster.evidence, *good))
         results |= evidence
         failures = [evidence[i] for i in proposal.cluster.evidence if i in evidence]
         proposal = recheck(proposal, parent, failures, [evidence[i] for i in good if i in evidence])
         asked = pulls.get(decision.revises) if decision.revises is not None else None
-        ready.append((publishing.prepare(job.git, proposal, main, job.author, asked), parent, asked))
+        ready.append((publishing.prepare(job.git, proposal, seen.main, job.author, asked), parent, asked))
 
-    _write_down(job, planned, book, [prepared for prepared, _, _ in ready], collected.state.canonical())
+    _write_down(job, planned, seen.book, [prepared for prepared, _, _ in ready], seen.state.canonical())
     if job.gateway is None or not (ready or planned.closings or planned.news):
         return Learned(planned, tuple(left))
-    heads = known_heads(book) | {prepared.commit for prepared, _, _ in ready}
+    heads = known_heads(seen.book) | {prepared.commit for prepared, _, _ in ready}
     links = Links(job.gateway.url, job.settings.telemetry.branch, {i: result.path for i, result in results.items()})
     done = list(left)
     for prepared, parent, asked in ready:
@@ -250,32 +271,45 @@ def apply(job: Job, planned: Plan) -> Learned:
 # ---------------------------------------------------------------------------------- small helpers
 
 
-def read_telemetry(job: Job) -> tuple[ledger.Ledger, str | None, Collected]:
-    """The ledger, the tip of telemetry, and the state of all results there."""
-    book = ledger.read(job.git, job.telemetry_remote, job.settings.telemetry)
-    commit = telemetry_branch.tip(job.git, job.telemetry_remote, job.settings.telemetry)
-    return book, commit, reading.collect(job.git, commit, FOLDS, State.parse(book.state) if book.state else None)
+def _tips(job: Job) -> tuple[str, str | None, str | None]:
+    """The commits of main, telemetry and ledger, fetched."""
+    main = fetch_main(job) if job.telemetry_remote != job.remote else None
+    settings, remote = job.settings.telemetry, job.telemetry_remote
+    names = {
+        f"refs/heads/{settings.branch}": refs.private(remote, "telemetry"),
+        f"refs/heads/{settings.ledger_branch}": refs.private(remote, "ledger"),
+    }
+    if main is None:
+        names[f"refs/heads/{job.base}"] = refs.private(remote, "main")
+    tips = refs.follow(job.git, remote, names)
+    main = main or tips[f"refs/heads/{job.base}"]
+    if main is None:
+        raise _no_main(job)
+    return main, tips[f"refs/heads/{settings.branch}"], tips[f"refs/heads/{settings.ledger_branch}"]
 
 
 def fetch_main(job: Job) -> str:
     """The commit of `main` on the remote, fetched."""
-    mine = refs.private(job.remote, "main")
-    refs.fetch(job.git, job.remote, [f"+refs/heads/{job.base}:{mine}"])
-    tip = job.git.resolve(mine)
+    ref = f"refs/heads/{job.base}"
+    tip = refs.follow(job.git, job.remote, {ref: refs.private(job.remote, "main")})[ref]
     if tip is None:
-        raise LearnerError(f"{job.remote} has no branch {job.base}", "push one, or set it up: `learner init`")
+        raise _no_main(job)
     return tip
+
+
+def _no_main(job: Job) -> LearnerError:
+    return LearnerError(f"{job.remote} has no branch {job.base}", "push one, or set it up: `learner init`")
 
 
 def current_runbooks(git: Git, commit: str) -> tuple[dict[str, RunbookFile], tuple[SkippedFile, ...]]:
     """The runbooks of a commit by id, and the files that are none, with the reason: those are never run."""
     found: dict[str, RunbookFile] = {}
     broken = []
-    for path, blob in sorted(git.listing(commit, "runbooks/").items()):
-        if not path.endswith(".yaml") or path.startswith("runbooks/patterns/"):
-            continue
+    paths = sorted(git.listing(commit, "runbooks/").items())
+    wanted = [(p, blob) for p, blob in paths if p.endswith(".yaml") and not p.startswith("runbooks/patterns/")]
+    for path, content in stream(git, wanted):
         try:
-            file = parse(git.run("cat-file", "blob", blob), path)
+            file = parse(content or b"", path)
         except InvalidRunbook as e:
             broken.append(SkippedFile(path=path, reason=str(e.problems[0])))
             continue
@@ -289,12 +323,12 @@ def current_runbooks(git: Git, commit: str) -> tuple[dict[str, RunbookFile], tup
 def approved_blobs(git: Git, commit: str) -> dict[str, frozenset[str]]:
     """Runbook version → the blobs that `main` ever held of it."""
     found: dict[str, set[str]] = {}
-    for item in brought(git, commit):
+    for blob, content in stream(git, [(item.blob, item.blob) for item in brought(git, commit)]):
         try:
-            ref = parse(git.run("cat-file", "blob", item.blob), item.path).runbook.ref
+            ref = parse(content or b"").runbook.ref
         except LearnerError:
             continue
-        found.setdefault(ref, set()).add(item.blob)
+        found.setdefault(ref, set()).add(blob)
     return {ref: frozenset(blobs) for ref, blobs in found.items()}
 
 
@@ -371,7 +405,8 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
                 cache_key(cluster): decision.verdict.model_dump(mode="json"),
             }
     changed = {ref: held for ref, held in reviews.items() if held != book.reviews.get(ref)}
-    is_news = state != book.state or changed
+    if state == book.state and not changed:
+        return
     analysis = planned.model_dump(mode="json")
     ledger.write(
         job.git,
@@ -379,7 +414,7 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
         job.settings.telemetry,
         author=job.author,
         now=job.now,
-        analyses={planned.run_id: analysis} if is_news else {},
+        analyses={planned.run_id: analysis},
         reviews=changed,
         state=state,
     )
@@ -387,6 +422,5 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
 
 def report(job: Job) -> Metrics:
     """Metrics of all telemetry and all decisions, read only."""
-    main = fetch_main(job)
-    book, _, collected = read_telemetry(job)
-    return metrics(collected.state.held("versions"), recall(job, book), job.now, approved_blobs(job.git, main))
+    seen = look(job)
+    return metrics(seen.state.held("versions"), seen.memory, job.now, approved_blobs(job.git, seen.main))

@@ -102,11 +102,21 @@ def _head(proposal: Proposal) -> str:
     return "\n".join(
         [
             f"> [!{'IMPORTANT' if alert == 'NOTE' else alert}]",
-            f"> {many} {when}. {prose(proposal.edit.summary, 200)}",
-            f"> **Replay:** {_REPLAY[proposal.replay.verdict]}. **Risk:** {prose(proposal.edit.risk, 300)}",
+            f"> {many} {when}. {_sentence(proposal.edit.summary, 200)}",
+            ">",
+            f"> **Replay:** {_REPLAY[proposal.replay.verdict]}.",
+            ">",
+            f"> **Risk:** {_sentence(proposal.edit.risk, 300)}",
+            ">",
             "> Nothing of this runs anywhere before you merge it.",
         ]
     )
+
+
+def _sentence(text: str, most: int) -> str:
+    """`text` with a capital at its start and a full stop at its end."""
+    words = prose(text, most)
+    return (words[:1].upper() + words[1:]).rstrip(".") + "." if words else words
 
 
 def _count(number: int, word: str) -> str:
@@ -276,15 +286,14 @@ def _summary(result: ExecutionResult) -> str:
 
 def _made(proposal: Proposal) -> str:
     usage = proposal.usage
-    lines = ["## How it was made", "", f"By {code(proposal.proposer)}."]
-    if proposal.proposer.startswith("patterns/"):
-        lines = ["## How it was made", "", f"By the repair pattern {code(proposal.proposer)}, without a model."]
+    without = ", without a model" if proposal.proposer.startswith("patterns/") else ""
+    lines = ["## How it was made", "", f"By {code(proposal.proposer)}{without}."]
     if usage.model_calls:
         lines.append(
             f"{_count(usage.model_calls, 'model call')}, {usage.input_tokens} + {usage.output_tokens} tokens, "
             f"about ${usage.cost_usd:.4f}."
         )
-    lines += [prose(note) for note in proposal.notes]
+    lines += [_sentence(note, 500) for note in proposal.notes]
     lines.append(f"Signature {code(proposal.cluster.signature)}, fingerprint {code(proposal.fingerprint[:16])}.")
     return "\n".join(lines)
 

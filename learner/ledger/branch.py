@@ -66,7 +66,7 @@ def read(git: Git, remote: str, settings: TelemetrySettings) -> Ledger:
     Raises: `GitError` when the remote can't be reached; `LearnerError` when a review is no JSON object.
     """
     tip = _fetch(git, remote, settings)
-    return _at(git, tip)
+    return at(git, tip)
 
 
 def write(
@@ -94,7 +94,7 @@ def write(
             )
     for _ in range(_RETRIES):
         tip = _fetch(git, remote, settings)
-        before = _at(git, tip)
+        before = at(git, tip)
         wanted: dict[str, bytes] = {}
         for run_id, analysis in analyses.items():
             wanted[before.analyses.path(run_id) or f"analyses/{now:%Y/%m}/{run_id}.json"] = _encoded(analysis)
@@ -130,7 +130,8 @@ def _fetch(git: Git, remote: str, settings: TelemetrySettings) -> str | None:
     return git.resolve(mine)
 
 
-def _at(git: Git, tip: str | None) -> Ledger:
+def at(git: Git, tip: str | None) -> Ledger:
+    """The ledger at a commit that is held here; an empty one at None."""
     paths = dict(tree_files(git, tip)) if tip else {}
     analyses = {
         path.rpartition("/")[2].removesuffix(".json"): (path, blob)

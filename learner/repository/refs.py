@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from learner.errors import GitError
@@ -71,6 +71,21 @@ def fetch(git: Git, remote: str, refspecs: Iterable[str], *options: str) -> None
         remote,
         *refspecs,
     )
+
+
+def follow(git: Git, remote: str, names: Mapping[str, str]) -> dict[str, str | None]:
+    """Remote ref → id, for each of `names` (remote ref → the private ref that follows it); None when it is not there.
+
+    One question to the remote; only what moved is fetched.
+
+    Raises: `GitError` when the remote can't be read.
+    """
+    there = advertised(git, remote, *names)
+    here = {mine: git.resolve(mine) for mine in names.values()}
+    moved = [ref for ref, mine in names.items() if ref in there and there[ref] != here[mine]]
+    if moved:
+        fetch(git, remote, [f"+{ref}:{names[ref]}" for ref in moved])
+    return {ref: there.get(ref) for ref in names}
 
 
 def held(git: Git, prefix: str) -> dict[str, str]:
