@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 from learner.errors import LearnerError
@@ -66,6 +67,8 @@ class Stage:
             for host in hosts:
                 self.push(host, executor="web" if host.startswith("twin") else None)
             self.fold()
+            if not any(self.world.spool(host).level().waiting for host in hosts):
+                break
         found = self.world.results()
         waiting = {entry.execution_id for host in hosts for entry in self.world.spool(host).pending()}
         odd = set(found) - self.must - self.may
@@ -111,14 +114,22 @@ def prepared(stage: Stage) -> None:
     stage.add("web-1", 2)
 
 
-def every_fault() -> Iterator[tuple[str, Fault]]:
-    """Name and fault, in order."""
+@cache
+def boundaries() -> tuple[list[str], list[str], list[str]]:
+    """The step boundaries of spooling, pushing and folding."""
     with tempfile.TemporaryDirectory() as folder:
         probe = Stage(World(Path(folder), init(Path(folder, "forge.git"), bare=True)))
         prepared(probe)
-        adding = steps(lambda step: Spool(probe.world.path / "probe", step=step).add(numbered(9)))
-        pushing = steps(lambda step: probe.push("web-1", step, batch=1))
-        folding_ = steps(probe.fold)
+        return (
+            steps(lambda step: Spool(probe.world.path / "probe", step=step).add(numbered(9))),
+            steps(lambda step: probe.push("web-1", step, batch=1)),
+            steps(probe.fold),
+        )
+
+
+def every_fault() -> Iterator[tuple[str, Fault]]:
+    """Name and fault, in order."""
+    adding, pushing, folding_ = boundaries()
     for at, name in enumerate(adding):
         yield f"writer killed while spooling, at {at} {name}", _killed_spooling(at)
     for at, name in enumerate(pushing):
