@@ -34,8 +34,11 @@ class TelemetrySettings(Strict):
     ref_prefix: RefPrefix = "refs/learner"
     """Inboxes live under <prefix>/inbox, receipts under <prefix>/receipts."""
     branch: Text = "telemetry"
+    """The branch that holds every result; only the learner job writes it."""
     ledger_branch: Text = "ledger"
+    """The branch that holds what was analysed and decided; only the learner job writes it."""
     max_result_bytes: Annotated[int, Field(ge=1024, le=16 << 20), Integral] = 1 << 20
+    """A larger result is put into quarantine."""
     hosts: dict[str, tuple[str, ...]] = {}
     """`<client_id>/<executor_id>` → host names that this executor may report; `*` stands for any part in both.
     An executor that no entry names may report any host of its client."""
@@ -45,6 +48,7 @@ class ModelSettings(Strict):
     """An OpenAI-compatible endpoint. Without `base_url` and key the learner works from patterns alone."""
 
     base_url: str | None = None
+    """The endpoint, such as https://api.openai.com/v1. GitHub Models is no choice: it was retired on 2026-07-30."""
     small: Text = "gpt-4o-mini"
     """Classifies failures that no rule knows."""
     large: Text = "gpt-4o"
@@ -52,12 +56,19 @@ class ModelSettings(Strict):
     key_env: Text = "LEARNER_MODEL_KEY"
     """The environment variable that holds the key."""
     timeout_seconds: Seconds = 120.0
+    """For one answer."""
     max_calls: Count = 50
+    """A run asks no more often than this; the rest waits for the next run."""
     max_tokens: Count = 500_000
+    """Tokens of a run, questions and answers together."""
     max_cost_usd: Annotated[float, Field(ge=0)] = 5.0
+    """Cost of a run, by the two prices below."""
     input_usd_per_million: Annotated[float, Field(ge=0)] = 2.5
+    """Price of a million tokens asked."""
     output_usd_per_million: Annotated[float, Field(ge=0)] = 10.0
+    """Price of a million tokens answered."""
     repair_rounds: Annotated[int, Field(ge=0, le=5), Integral] = 1
+    """How often a refused draft goes back to its author with the reasons."""
 
 
 class LimitSettings(Strict):
@@ -70,6 +81,7 @@ class LimitSettings(Strict):
     min_failures: Annotated[int, Field(ge=1), Integral] = 2
     """Failures before a proposal; 1 for runbooks of high and critical severity."""
     min_hosts: Annotated[int, Field(ge=1), Integral] = 1
+    """Hosts that must have failed before a proposal."""
     cooldown_hours: Annotated[float, Field(ge=0)] = 24.0
     """Between two proposals for one runbook."""
     revive_after_failures: Count = 0
@@ -80,8 +92,11 @@ class AlertSettings(Strict):
     """When `learner report --check` speaks up."""
 
     review_backlog: Count = 10
+    """More proposals than this are open."""
     approval_rate: Share = 0.5
+    """Fewer of the decided proposals than this share were approved."""
     high_priority_hours: Annotated[float, Field(gt=0)] = 24.0
+    """A proposal of high priority has waited for longer than this."""
     min_runs: Annotated[int, Field(ge=1), Integral] = 5
     """Verified runs of a version before its success is compared."""
 
@@ -90,12 +105,17 @@ class ForgeSettings(Strict):
     """GitHub, GitHub Enterprise or the local forge."""
 
     api_url: Text = "https://api.github.com"
+    """The REST API. GitHub Enterprise Server: https://HOST/api/v3; in a workflow `$GITHUB_API_URL` comes first."""
     repository: Annotated[str, Matching(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")] | None = None
     """owner/name; read from the remote's address when null."""
     token_env: Text = "LEARNER_TOKEN"  # noqa: S105 the variable's name
+    """The environment variable that holds the token."""
     author_name: Text = "learner"
+    """The name in the learner's commits; for a GitHub App, `APP-SLUG[bot]`."""
     author_email: Text = "learner[bot]@users.noreply.github.com"
+    """The address in the learner's commits; for a GitHub App, `USER-ID+APP-SLUG[bot]@users.noreply.github.com`."""
     reviewers: tuple[str, ...] = ()
+    """Logins asked to review every proposal, beside the code owners that the forge asks by itself."""
 
 
 class RepositorySettings(Strict):
@@ -112,7 +132,9 @@ class GateSettings(Strict):
     """What a host demands of a runbook before it runs it."""
 
     remote: Text = "origin"
+    """The remote of the clone that holds the approved runbooks."""
     branch: Text = "main"
+    """The branch that people merge into."""
     max_age_hours: Annotated[float, Field(gt=0)] = 24.0
     """A host that has not fetched for longer runs nothing."""
     allowed_signers: str | None = None
@@ -127,14 +149,18 @@ class PushSettings(Strict):
     """When results leave the host."""
 
     interval_seconds: Seconds = 300.0
+    """Between two pushes; a failure of high severity goes at once."""
     jitter: Share = 0.2
+    """Share of the interval by which it varies, so that hosts do not push all at once."""
     batch: Annotated[int, Field(ge=1, le=10_000), Integral] = 200
+    """Results in one push, at most."""
 
 
 class SpoolSettings(Strict):
     """How much may wait on the host. Nothing is ever dropped: the oldest are packed, then new ones are refused."""
 
     max_bytes: Annotated[int, Field(ge=1 << 20), Integral] = 256 << 20
+    """From this size on, new results are refused rather than old ones dropped."""
     max_age_days: Annotated[float, Field(gt=0)] = 7.0
     """From this age on, every push says that results have been waiting for too long."""
 
@@ -143,29 +169,45 @@ class LoopGuardSettings(Strict):
     """One runbook for one incident on one host: more runs than this call a person instead."""
 
     runs: Annotated[int, Field(ge=1), Integral] = 3
+    """So many runs within the time below are allowed."""
     minutes: Annotated[float, Field(gt=0)] = 60.0
+    """The time that runs are counted in."""
 
 
 class HostSettings(Strict):
     """The host's own file: `--host-config`, `$LEARNER_HOST_CONFIG` or `/etc/learner/host.yml`."""
 
     client_id: Slug
+    """Whose host this is."""
     executor_id: Slug
+    """This executor, unlike any other of the client: results go to an inbox of this name."""
     hostname: str | None = None
+    """The name in results; this machine's own when null."""
     repository: Text
     """A clone of the runbook repository on this host."""
     spool: Text = "/var/lib/learner/spool"
+    """The folder where results wait until the ledger has them."""
     spool_limits: SpoolSettings = SpoolSettings()
     gate: GateSettings = GateSettings()
     push: PushSettings = PushSettings()
     telemetry_remote: str | None = None
     """Where results are pushed; the clone's `gate.remote` when null. `relay+https://host:port` sends them to a relay."""
     relay_token_env: Text = "LEARNER_RELAY_TOKEN"  # noqa: S105 the variable's name
+    """The environment variable that holds the relay's token."""
     ref_prefix: RefPrefix = "refs/learner"
+    """The same as telemetry.ref_prefix of the repository."""
     service_manager: Literal["auto", "systemd", "supervisord", "sysv", "launchd", "windows"] = "auto"
+    """What starts and stops services here."""
     supervisor_config: str | None = None
+    """The configuration of supervisord, where it is not in its usual place."""
     become: tuple[str, ...] = ("sudo", "-n", "--")
+    """What a step with `become: true` is run through."""
     capture_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """Time for reading the state before and after a run."""
+    ssh_options: tuple[
+        Annotated[str, Matching(r"[A-Za-z]+=[^\n]+", "An option of ssh, such as ProxyJump=bastion")], ...
+    ] = ()
+    """More options for hosts over SSH; those of ssh's own configuration hold anyway."""
     labels: dict[str, str] = {}
     """What this host is, for runbooks with a `selector`; an incident's own labels come first."""
     loop_guard: LoopGuardSettings = LoopGuardSettings()
