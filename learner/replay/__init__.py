@@ -96,7 +96,7 @@ def replay_run(parent: RunbookFile, candidate: RunbookFile, result: ExecutionRes
         recording,
         run,
         tuple(performer.events.values()),
-        tuple(performer.guesses),
+        tuple(performer.course.guesses),
         tuple(performer.world.novelties),
     )
 

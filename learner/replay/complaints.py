@@ -34,6 +34,11 @@ _DOWN = re.compile(
     r"not running|inactive|is stopped|\bis down\b|dependency failed|has failed|not active", re.IGNORECASE
 )
 _TIMED_OUT = re.compile(r"\btimed?[ -]?out\b|\btimeout\b|deadline exceeded", re.IGNORECASE)
+_DENIED = re.compile(
+    r"permission denied|operation not permitted|access (?:is )?denied|EACCES|EPERM|must be root|not permitted|a password is"
+    r" required|authentication (?:is )?required",
+    re.IGNORECASE,
+)
 _STAYS = re.compile(
     r"permission denied|operation not permitted|access is denied|command not found|syntax error|read-only file system"
     r"|(?:unknown|unrecognized|invalid|illegal) (?:option|argument|directive|command|parameter|value)"
@@ -67,6 +72,11 @@ def needs(error: str, services: Iterable[str] = ()) -> tuple[Need, ...]:
 def timed_out(error: str) -> bool:
     """Whether `error` says that the time was too short."""
     return bool(_TIMED_OUT.search(error))
+
+
+def denied(error: str) -> bool:
+    """Whether `error` speaks of missing rights."""
+    return bool(_DENIED.search(error))
 
 
 def stays(error: str) -> bool:

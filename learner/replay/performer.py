@@ -19,15 +19,16 @@ from learner.errors import LearnerError
 from learner.facts import Facts, Path, parse, touches
 from learner.flow import Attempt, Claim, Observation, concrete
 from learner.mentions import facts_in
-from learner.models import Step
-from learner.replay import complaints
+from learner.replay import complaints, matching
 from learner.replay.complaints import Need
 from learner.replay.conditions import Condition
+from learner.replay.course import Course
+from learner.replay.deciding import decide
 from learner.replay.demands import contradiction, reached
 from learner.replay.inputs import Inputs
 from learner.replay.recording import Record, Recording, verification_of
-from learner.replay.world import Basis, Novelty, World
-from learner.template import UndefinedName, evaluate
+from learner.replay.world import Basis
+from learner.template import UndefinedName
 
 ENOUGH_SECONDS = 0.9
 """Time that must have been added before it counts: clocks of recordings are not finer."""
@@ -57,35 +58,20 @@ class ReplayPerformer:
     conditions: Mapping[str, Condition]
     clock: float = 0.0
     events: dict[tuple[str, int], Event] = field(default_factory=dict)
-    guesses: list[str] = field(default_factory=list)
-    """Conditions that were taken to hold because nothing tells."""
 
     def __post_init__(self) -> None:
-        self.world = World(self.recording.result.state_before.facts())
-        self._done: set[int] = set()
-        self._over: set[int | str] = set()
-        self._current: tuple[tuple[str, str], Record | None] | None = None
+        self.course = Course(self.recording, self.inputs)
+        self.world = self.course.world
+        self._record: Record | None = None
         self._runs = 0
         self._changes: list[tuple[float, frozenset[Path] | None, bool]] = []
-        self._scope: dict[str, Any] = {
-            **self.inputs.values,
-            "incident": self.inputs.incident,
-            "host": self.inputs.host,
-            "steps": {},
-        }
-        self._unlike: set[str] = set()
         self._leap = 0.0
 
     def now(self) -> datetime:
         return self.recording.started_at + timedelta(seconds=self.clock)
 
     def cancelled(self) -> bool:
-        # A cancelled recording ends where its last step and its last check do.
-        return (
-            self.recording.cancelled
-            and all(record.at in self._over for record in self.recording.records if record.step.phase == "step")
-            and self._over.issuperset(self.recording.checks)
-        )
+        return self.course.cancelled
 
     def refresh(self, prefixes: frozenset[Path]) -> Facts:
         return {}
@@ -97,25 +83,12 @@ class ReplayPerformer:
     def perform(self, attempt: Attempt, state: Mapping[str, Any]) -> Outcome:
         self._leap = 0.0
         if attempt.number == 1:
-            self._current = (attempt.phase, attempt.step.id), self._find(attempt)
+            self._record = self.course.find(attempt)
             self._runs += 1
-        record = self._current[1] if self._current else None
+        record = self._record
         outcome, event = self._again(attempt, record) if record else self._first_time(attempt)
         self.events[f"{attempt.phase}:{attempt.step.id}", self._runs] = event
-        if record:
-            self._done.add(record.at)
-            if attempt.number >= record.step.attempts:
-                self._over.add(record.at)
-        if record is None or record.step.success != outcome.success:
-            self._unlike.add(attempt.step.id)
-        self._scope["steps"][attempt.step.id] = {
-            "success": outcome.success,
-            "skipped": False,
-            "stdout": outcome.stdout,
-            "stderr": outcome.stderr,
-            "exit_code": outcome.exit_code,
-            "data": dict(outcome.data),
-        }
+        self.course.ran(attempt, record, outcome)
         return outcome
 
     def look(self, claim: Claim, state: Mapping[str, Any]) -> Observation:
@@ -128,7 +101,7 @@ class ReplayPerformer:
         if passed is False and looked and claim.waited_seconds < (grown := looked.check.waited_seconds + 1.0) < within:
             self._leap = grown - claim.waited_seconds
         if passed is not True or claim.waited_seconds >= stays:
-            self._over.add(id)
+            self.course.over.add(id)
         self.events[f"check:{id}", 0] = Event(
             f"verification.{id}", passed, basis, why, came_round, len(self.world.novelties)
         )
@@ -136,124 +109,41 @@ class ReplayPerformer:
 
     def decide(self, expression: str, error: UndefinedName) -> bool | None:
         condition = self.conditions.get(expression)
-        if condition is None:
-            return None
-        if condition.kind == "precondition":
-            return self._admits(condition)
-        assert condition.step is not None
-        if condition.kind == "until":
-            record = self._current[1] if self._current else None
-            if record is not None and condition.step.id not in self._unlike:
-                return record.step.success
-            return self._evaluate(condition)
-        record = self._next((condition.phase, condition.step.id))
-        decided: bool | None
-        if record and record.of and record.of.when == condition.expression and not self._differs(condition):
-            if record.step.attempts == 0 and record.step.error.startswith("when:"):
-                decided = None
-            else:
-                decided = not record.step.skipped
-        else:
-            decided = self._evaluate(condition)
-        if decided is not True:
-            self._pass_over(condition.step, record, decided)
-        return decided
-
-    def _pass_over(self, step: Step, record: Record | None, decided: bool | None) -> None:
-        if record and record.step.skipped == (decided is False) and record.step.success == (decided is False):
-            self._done.add(record.at)
-            self._over.add(record.at)
-        else:
-            self._unlike.add(step.id)
-        self._scope["steps"][step.id] = {
-            "success": decided is False,
-            "skipped": decided is False,
-            "stdout": "",
-            "stderr": "",
-            "exit_code": None,
-            "data": {},
-        }
-
-    def _admits(self, condition: Condition) -> bool:
-        known = condition.expression in self.recording.parent.preconditions
-        if known and not self.recording.skipped:
-            return True
-        found = self._known(condition)
-        if found is None:
-            if known:
-                return False
-            self.guesses.append(condition.expression)
-        return found is not False
-
-    def _evaluate(self, condition: Condition) -> bool:
-        found = self._known(condition)
-        if found is None:
-            self.guesses.append(condition.expression)
-        return found is not False
-
-    def _known(self, condition: Condition) -> bool | None:
-        """What a condition comes to by what is known; None when that is not enough."""
-        if any(self.world.is_open(path) for path in condition.facts()):
-            return None
-        try:
-            return bool(evaluate(condition.expression, {**self._scope, "state": self.world.state}))
-        except LearnerError:
-            return None
-
-    def _differs(self, condition: Condition) -> bool:
-        """Whether something that a condition reads is not as it was in the recording."""
-        if condition.steps() & self._unlike:
-            return True
-        facts = condition.facts()
-        return any(touches(path, novelty.path) for path in facts for novelty in self.world.novelties)
-
-    def _next(self, key: tuple[str, str]) -> Record | None:
-        """The next record of a step; its last one when it comes round more often than it did."""
-        records = [r for r in self.recording.records if (r.step.phase, r.step.step_id or "") == key]
-        return next((r for r in records if r.at not in self._done), records[-1] if records else None)
-
-    def _find(self, attempt: Attempt) -> Record | None:
-        """The record of this very attempt, under whatever step id it is made now."""
-        own = self._next((attempt.phase, attempt.step.id))
-        if own and _same(attempt, own):
-            return own
-        same = [
-            record
-            for record in self.recording.records
-            if not record.step.skipped and record.step.phase == attempt.phase and _same(attempt, record, rendered=True)
-        ]
-        return next((r for r in same if r.at not in self._done), same[-1] if same else None)
+        return None if condition is None else decide(self.course, condition, self._record)
 
     def _again(self, attempt: Attempt, record: Record) -> tuple[Outcome, Event]:
         needs = self.needs(attempt, record)
-        new = self.world.difference(needs, [*self.world.novelties, *self._left_out(record)])
+        new = self.world.difference(needs, [*self.world.novelties, *self.course.left_out(record)])
         self.clock += record.attempt_seconds
         where = f"{'steps' if attempt.phase == 'step' else attempt.phase}.{attempt.step.id}"
-        succeeds = record.step.success or _accepted(attempt, record)
+        succeeds = record.step.success or matching.accepted(attempt, record)
         if record.step.success:
             if attempt.number < record.step.attempts and new is None:
                 return self._replayed(attempt, record, False), self._event(where, False, "recorded", needs)
             if new is not None and (why := contradiction(attempt.action, attempt.params, self.world)):
                 return Outcome.failed(why), self._event(where, False, "implied", needs, why)
-            if _cut_short(attempt, record):
+            if matching.cut_short(attempt, record):
                 why = f"took {record.attempt_seconds:g} s, and has {attempt.timeout_seconds:g} s now"
                 return Outcome.failed(why, timed_out=True), self._event(where, False, "implied", needs, why)
-            if _no_longer_accepted(attempt, record):
+            if matching.no_longer_accepted(attempt, record):
                 why = f"exit code {record.step.exit_code} is no success any more"
                 return Outcome.failed(why), self._event(where, False, "implied", needs, why)
             self._took_place(attempt, record, novel=False)
             return self._replayed(attempt, record, True), self._event(where, True, new or "recorded", needs)
-        basis: Basis | None = new or ("assumed" if self._has_more_time(attempt, record, needs) else None)
-        if basis is None:
+        why = "what its error named is different now" if new else ""
+        if new is None and self._has_more_time(attempt, record, needs):
+            why = "it has more time now"
+        elif new is None and matching.has_more_rights(attempt, record):
+            why = "it has more rights now"
+        if not why:
             cause = self.recording.cause
-            mine = cause is not None and _alike(cause, record)
+            mine = cause is not None and matching.alike(cause, record)
             event = self._event(where, succeeds, "recorded", needs, record.step.error, came_round=mine)
             return self._replayed(attempt, record, succeeds), event
-        if why := contradiction(attempt.action, attempt.params, self.world):
-            return Outcome.failed(why), self._event(where, False, "implied", needs, why)
+        if against := contradiction(attempt.action, attempt.params, self.world):
+            return Outcome.failed(against), self._event(where, False, "implied", needs, against)
         self._took_place(attempt, record, novel=True)
-        why = "what its error named is different now" if new else "it has more time now"
-        return Outcome(True), self._event(where, True, basis, needs, why)
+        return Outcome(True), self._event(where, True, new or "assumed", needs, why)
 
     def _first_time(self, attempt: Attempt) -> tuple[Outcome, Event]:
         where = f"{'steps' if attempt.phase == 'step' else attempt.phase}.{attempt.step.id}"
@@ -270,7 +160,7 @@ class ReplayPerformer:
                 return Outcome.failed(why, timed_out=True), self._event(where, False, "implied", (), why)
             self.clock += params.seconds
             return Outcome(True), self._event(where, True, "implied", ())
-        effects = self._effects(action, params)
+        effects = self.course.effects(action, params)
         waited = reached(action, params, self.world)
         sure = effects is not None and UNKNOWN not in effects.values() and not waited and not _asks(action)
         basis: Basis = "implied" if sure or action.name == "escalate" else "assumed"
@@ -287,7 +177,7 @@ class ReplayPerformer:
         error = "" if record.step.success else record.step.error or self.recording.result.error_message or ""
         services = self.world.state.get("services", {})
         found += complaints.needs(error, services)
-        if not found or self._effects(attempt.action, attempt.params) is None:
+        if not found or self.course.effects(attempt.action, attempt.params) is None:
             # Nobody declares what a command depends on; what it names is the best that can be had.
             words = " ".join(map(str, [*attempt.rendered.get("argv", ()), attempt.rendered.get("script", "")]))
             found += [Need(path) for path in sorted(facts_in(words, services=services))]
@@ -308,7 +198,11 @@ class ReplayPerformer:
                 or (parent is not None and parent.params == claim.verification.params)
             )
         )
-        if looked and same and self.world.difference(needs, [*self.world.novelties, *self._left_out(None)]) is None:
+        if (
+            looked
+            and same
+            and self.world.difference(needs, [*self.world.novelties, *self.course.left_out(None)]) is None
+        ):
             if looked.check.passed is True:
                 good_after = looked.check.waited_seconds - (parent.stays_good_seconds if parent else 0.0)
                 shrunk = parent is not None and claim.verification.within_seconds < parent.within_seconds
@@ -341,7 +235,7 @@ class ReplayPerformer:
             params = concrete(known.Params, cause.step.params)
         except LearnerError:
             return None
-        mine, theirs = self._effects(attempt.action, attempt.params), self._effects(known, params)
+        mine, theirs = self.course.effects(attempt.action, attempt.params), self.course.effects(known, params)
         aim = _settled(mine)
         if not aim or aim != _settled(theirs):
             return None
@@ -378,7 +272,7 @@ class ReplayPerformer:
             self._changes.append((self.clock, None if effects is None else frozenset(effects), matched))
 
     def _took_place(self, attempt: Attempt, record: Record, *, novel: bool) -> None:
-        effects = self._effects(attempt.action, attempt.params)
+        effects = self.course.effects(attempt.action, attempt.params)
         self._note_change(attempt.action.read_only, effects, matched=True)
         self.world.apply(effects, novel_by=attempt.step.id if novel else None)
         if not novel:
@@ -402,72 +296,10 @@ class ReplayPerformer:
             manual=success and step.action == "escalate",
         )  # fmt: skip
 
-    def _left_out(self, record: Record | None) -> list[Novelty]:
-        """What recorded steps before `record` (or all) did to the host that has not been done in the replay."""
-        missing = []
-        for other in self.recording.records:
-            if record is not None and other.at >= record.at:
-                break
-            if other.at in self._done or other.step.skipped or not other.step.success or other.step.phase != "step":
-                continue
-            action = catalogue().actions.get(other.step.action)
-            if action is None or action.read_only:
-                continue
-            try:
-                effects = self._effects(action, concrete(action.Params, other.step.params))
-            except LearnerError:
-                effects = None
-            paths = [()] if effects is None else list(effects)
-            missing += [Novelty(path, UNKNOWN, f"without {other.step.step_id}") for path in paths]
-        return missing
-
-    def _effects(self, action: Any, params: Any) -> Facts | None:
-        effects: Facts | None = action.effects(params, self.world.state)
-        return effects
-
     def _event(
         self, where: str, success: bool, basis: Basis, needs: tuple[Need, ...], why: str = "", came_round: bool = False
     ) -> Event:
         return Event(where, success, basis, why, came_round, len(self.world.novelties), needs)
-
-
-def _same(attempt: Attempt, record: Record, *, rendered: bool = False) -> bool:
-    """Whether an attempt is the recorded one: same action, same parameters; which exit codes count is no parameter."""
-    if record.step.action != attempt.action.name:
-        return False
-    if record.step.params and _without_codes(record.step.params) == _without_codes(attempt.rendered):
-        return True
-    if rendered:
-        return False
-    # Rendered parameters may lack, hold masked secrets, or rest on facts that were read in between.
-    return record.of is not None and _without_codes(record.of.params) == _without_codes(attempt.step.params)
-
-
-def _without_codes(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in params.items() if name != "success_exit_codes"}
-
-
-def _accepted(attempt: Attempt, record: Record) -> bool:
-    """Whether a recorded failure counts as done only because its exit code is accepted now."""
-    codes = getattr(attempt.params, "success_exit_codes", None)
-    old = (record.of.params if record.of else record.step.params).get("success_exit_codes", [0])
-    code = record.step.exit_code
-    return codes is not None and code in codes and code not in old and not record.step.timed_out
-
-
-def _no_longer_accepted(attempt: Attempt, record: Record) -> bool:
-    codes = getattr(attempt.params, "success_exit_codes", None)
-    old = (record.of.params if record.of else record.step.params).get("success_exit_codes", [0])
-    return codes is not None and record.step.exit_code in old and record.step.exit_code not in codes
-
-
-def _cut_short(attempt: Attempt, record: Record) -> bool:
-    old = (record.of.timeout_seconds if record.of else None) or attempt.action.default_timeout_seconds
-    return attempt.timeout_seconds < old and record.attempt_seconds > attempt.timeout_seconds
-
-
-def _alike(one: Record, other: Record) -> bool:
-    return one.step.action == other.step.action and one.step.step_id == other.step.step_id
 
 
 def _asks(action: Any) -> bool:

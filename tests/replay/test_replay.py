@@ -379,3 +379,16 @@ def test_shares_are_of_all_outcomes() -> None:
     candidate = runbook(step("db", "start_service", name="db"), START, version=2)
     found = replay(PARENT, candidate, [failed(REFUSED)], [])
     assert found.recorded + found.implied + found.assumed == pytest.approx(1.0, abs=1e-3)
+
+
+def test_more_rights_help_what_was_denied_and_nothing_else() -> None:
+    risen = runbook({**START, "become": True}, version=2)
+    assert replay(PARENT, risen, [failed("open /run/web: Permission denied")], []).verdict == "plausible"
+    assert replay(PARENT, risen, [failed()], []).verdict == "unchanged"
+
+
+def test_a_success_that_was_one_only_by_its_exit_code() -> None:
+    command = step("run", "run_command", argv=["webctl", "start"], success_exit_codes=[0, 3])
+    strict = step("run", "run_command", argv=["webctl", "start"])
+    good = succeeded(record(1, command, success=True, exit_code=3))
+    assert replay(runbook(command), runbook(strict, version=2), [], [good]).verdict == "breaks"
