@@ -195,3 +195,55 @@ def test_a_repaired_runbook_is_not_repaired_again(pattern: Pattern) -> None:
         value["error_step"] += shift
     again = type(failure).model_validate_json(json.dumps(value))
     assert isinstance(PatternProposer([pattern]).propose(brief_of(new, again)), NoProposal)
+
+
+def test_a_steps_own_condition_and_retry_still_count() -> None:
+    pattern = BY_ID["not-idempotent"]
+    steps = [{**step, "when": "port > 1"} for step in pattern.example.runbook["steps"]]
+    parent = parent_of(
+        pattern, steps=steps, parameters={"port": {"type": "integer", "default": 80}, "release": {"type": "string"}}
+    )
+    draft = PatternProposer([pattern]).propose(brief_of(parent, failure_of(pattern, parent)))
+    assert isinstance(draft, Draft)
+    assert draft.edit.operations[1].when == "(port > 1) and (steps.look_for_target.exit_code != 0)"  # type: ignore[union-attr]
+    pattern = BY_ID["package-manager-lock"]
+    steps = [{**step, "retry": {"attempts": 2, "until": "true"}} for step in pattern.example.runbook["steps"]]
+    parent = parent_of(pattern, steps=steps)
+    draft = PatternProposer([pattern]).propose(brief_of(parent, failure_of(pattern, parent)))
+    assert isinstance(draft, Draft)
+    assert draft.edit.operations[0].retry == {"attempts": 10, "delay_seconds": 15, "until": "true"}  # type: ignore[union-attr]
+
+
+HOSTILE = [
+    "/" * 8000,
+    "/a" * 4000,
+    "/a." * 2600,
+    "a:" * 4000,
+    "connect " * 1000,
+    "connect to 127.0.0.1:1 " * 350,
+    "No such file or directory: '" + "/tmp" * 1990,
+    "bind() to " + ":80 " * 1900,
+    "Address already in use " * 350,
+    "unit file " * 800,
+    "(" * 8000,
+    "-" * 8000,
+    "a.b-" * 2000,
+    "1" * 8000,
+    "exists " * 1100,
+    "/run/x.pid exists " * 440,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:12])
+def test_no_text_keeps_a_pattern_busy(text: str) -> None:
+    import time
+
+    pattern = BY_ID["stale-pid-file"]
+    parent = parent_of(pattern)
+    failure = failure_of(pattern, parent, error=text)
+    began = time.process_time()
+    for each in PATTERNS:
+        for expression, _ in each.errors:
+            list(expression.finditer(text[:4000]))
+    PatternProposer(PATTERNS).propose(brief_of(parent, failure))
+    assert time.process_time() - began < 10.0

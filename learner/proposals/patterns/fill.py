@@ -31,6 +31,8 @@ def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value],
     for written in pattern.operations:
         operation = _filled(written, known)
         match operation.get("op"):
+            case "set_when" | "set_retry":
+                operations.append(_added(operation, situation))
             case "set_everywhere":
                 operations += _everywhere(operation, situation)
             case "change_claim":
@@ -134,6 +136,18 @@ def _filled(value: Json, known: _Known, *, expression: bool = False) -> Any:
         return known.value(whole[1]).whole()
     inner = _BRACES.sub(lambda part: PLACEHOLDER.sub(lambda m: known.value(m[1]).expression(), part[0]), value)
     return PLACEHOLDER.sub(lambda m: known.value(m[1]).text(), inner)
+
+
+def _added(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+    """`set_when` and `set_retry` beside what the failing step says already: its condition still counts, its `until` too."""
+    step = situation.step
+    if step is None or operation.get("step_id") != step.id:
+        return dict(operation)
+    if operation["op"] == "set_when" and step.when is not None:
+        return {**operation, "when": f"({step.when}) and ({operation['when']})"}
+    if operation["op"] == "set_retry" and step.retry is not None:
+        return {**operation, "retry": {**step.retry.model_dump(mode="json", exclude_unset=True), **operation["retry"]}}
+    return dict(operation)
 
 
 def _everywhere(operation: Mapping[str, Json], situation: Situation) -> Iterator[dict[str, Json]]:

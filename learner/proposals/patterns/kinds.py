@@ -49,15 +49,17 @@ class Kind:
     value: Callable[[str], Json]
 
 
+_APART = r"(?<![A-Za-z0-9_])"
+# Bounded and anchored, so that no text keeps a search busy.
 KINDS: Mapping[str, Kind] = {
-    "path": Kind(r"/[A-Za-z0-9._@+/-]*[A-Za-z0-9_@+-]", _path),
-    "mount": Kind(r"/(?:[A-Za-z0-9._@+/-]*[A-Za-z0-9_@+-])?", _mount),
-    "service": Kind(r"[A-Za-z0-9_][A-Za-z0-9@._-]*[A-Za-z0-9_]", _service),
-    "process": Kind(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", _same),
+    "path": Kind(r"(?<![A-Za-z0-9._@+~/-])/[A-Za-z0-9._@+/-]{0,250}[A-Za-z0-9_@+-]", _path),
+    "mount": Kind(r"(?<![A-Za-z0-9._@+~/-])/(?:[A-Za-z0-9._@+/-]{0,250}[A-Za-z0-9_@+-])?", _mount),
+    "service": Kind(_APART + r"[A-Za-z0-9_][A-Za-z0-9@._-]{0,80}[A-Za-z0-9_]", _service),
+    "process": Kind(_APART + r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,60}", _same),
     "port": Kind(r"[0-9]{1,5}(?![0-9])", _port),
-    "host": Kind(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|::1", _same),
-    "option": Kind(r"-{0,2}[A-Za-z][A-Za-z-]*", _same),
-    "number": Kind(r"[0-9]+", _number),
+    "host": Kind(_APART + r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,120}[A-Za-z0-9])?|::1)", _same),
+    "option": Kind(r"-{0,2}[A-Za-z][A-Za-z-]{0,30}", _same),
+    "number": Kind(r"[0-9]{1,9}(?![0-9])", _number),
 }
 
 

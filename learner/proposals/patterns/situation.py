@@ -19,7 +19,7 @@ from learner.proposals.patterns.kinds import accepted
 from learner.proposals.patterns.pattern import Pattern
 from learner.template import evaluate
 
-LONGEST_TEXT = 8_000
+LONGEST_TEXT = 4_000
 """Characters of a failure's text that patterns look at: the first and the last half of it."""
 LONGEST_SECONDS = 900
 
@@ -77,6 +77,14 @@ class Situation:
             "parameters": result.parameters,
             "host": result.host.model_dump(mode="json", exclude_none=True),
             "hostname": result.hostname,
+            # The same facts as in `state`, never absent: `exists[path] | default(false)`.
+            "services": result.state_before.services,
+            "processes": result.state_before.processes,
+            "exists": {
+                path: found["exists"]
+                for path, found in result.state_before.files.items()
+                if isinstance(found, Mapping) and isinstance(found.get("exists"), bool)
+            },
             "platform": result.platform,
             "params": (step or check).params if (step or check) else {},  # type: ignore[union-attr]
             "error": self.text,
