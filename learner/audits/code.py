@@ -10,9 +10,11 @@ from itertools import islice, product
 from typing import Any
 
 from learner.audits.base import Change, StepPair
+from learner.audits.foreign_code import Code, commands_in
 from learner.audits.outcomes import outcomes
-from learner.audits.programs import Code, commands_in, flatten
-from learner.audits.shell import Simple, parse
+from learner.audits.programs import flatten
+from learner.audits.shell import parse
+from learner.audits.simple import Simple
 from learner.models import Runbook, Step
 
 _CRON_TIME = re.compile(r"^[ \t]*(?:@\w+|(?:[\d*,/-]+[ \t]+){4}[\w*,/-]+)[ \t]+", re.MULTILINE)

@@ -9,7 +9,7 @@ import gzip
 import re
 import zlib
 
-from learner.audits.shell import Simple, escapes
+from learner.audits.simple import Simple, escapes
 
 MADE = "/tmp/mktemp.XXXXXX/made"  # noqa: S108 - stands for a path that mktemp makes
 """What `mktemp` prints."""

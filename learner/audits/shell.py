@@ -7,8 +7,11 @@ the commands inside `$(…)` listed too. What it can't know stays written as `$N
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from learner.audits.decode import printed
+from learner.audits.simple import Simple, escapes
 
 DEEPEST = 12
 """Substitutions inside substitutions that are followed."""
@@ -43,57 +46,6 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRACES = re.compile(r"([^{}]*)\{([^{}\s]*,[^{}\s]*)\}([^{}]*)")
 _SPLIT = "\x00"
 """Where a variable with spaces in it, or `$IFS`, parts one word into two."""
-
-
-@dataclass(frozen=True)
-class Simple:
-    """One command: its words, redirections as (operator, target), and the commands whose output it reads."""
-
-    words: tuple[str, ...]
-    redirects: tuple[tuple[str, str], ...] = ()
-    upstream: tuple[Simple, ...] = ()
-    stdin: str = ""
-    """A here-document or here-string."""
-    variables: tuple[tuple[str, str], ...] = ()
-    """Assignments that stand before it."""
-    elevated: bool = False
-    """It runs behind `sudo` or the like."""
-    scope: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """All that was assigned up to here, for what the same shell reads again: `eval` and `trap`."""
-
-    @property
-    def name(self) -> str:
-        """The program, without its directory and `.exe`, in lower case."""
-        if not self.words:
-            return ""
-        return re.split(r"[/\\]", self.words[0])[-1].lower().removesuffix(".exe")
-
-    @property
-    def options(self) -> frozenset[str]:
-        """Short options by letter (`-rf` gives r and f) and long ones by name, without values."""
-        found: set[str] = set()
-        for word in self.words[1:]:
-            if word == "--":
-                break
-            if word.startswith("--"):
-                found.add(word[2:].partition("=")[0])
-            elif word.startswith("-") and len(word) > 1:
-                found.update(word[1:])
-        return frozenset(found)
-
-    @property
-    def operands(self) -> tuple[str, ...]:
-        """The words that are no options."""
-        found, only = [], False
-        for word in self.words[1:]:
-            if word == "--" and not only:
-                only = True
-            elif only or not word.startswith("-") or word == "-":
-                found.append(word)
-        return tuple(found)
-
-    def __str__(self) -> str:
-        return " ".join(self.words)
 
 
 def parse(text: str, variables: dict[str, str] | None = None, depth: int = 0) -> list[Simple]:
@@ -326,8 +278,6 @@ class _Reader:
 
     def _output(self, inside: str) -> str:
         """What a substituted command prints, for the few whose words say it."""
-        from learner.audits.decode import printed
-
         inner = parse(inside, self.variables, self.depth + 1)
         self.found += inner
         return next((said for command in inner[-1:] if (said := printed(command)) is not None), f"$({inside})")
@@ -361,17 +311,3 @@ def _braces(word: str) -> Iterator[str]:
     for choice in match[2].split(","):
         if made := match[1] + choice + match[3]:
             yield made
-
-
-def escapes(raw: str) -> str:
-    """`raw` with the escapes of `$'…'` and `printf` read."""
-
-    def one(match: re.Match[str]) -> str:
-        code = match[1]
-        if code[0] in "xuU":
-            return chr(int(code[1:], 16)) if int(code[1:], 16) < 0x110000 else ""
-        if code[0] in "01234567":
-            return chr(int(code, 8) & 0xFF)
-        return {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b"}.get(code, code)
-
-    return re.sub(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", one, raw, flags=re.DOTALL)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from learner.audits.base import Change, Evidence, Rule
 from learner.audits.code import new_running, readings
 from learner.audits.paths import plain
-from learner.audits.shell import Simple
+from learner.audits.simple import Simple
 from learner.models import Finding, Level
 
 _RECORDS = re.compile(

@@ -9,7 +9,7 @@ from learner.audits.base import Change, Evidence, Rule, StepPair
 from learner.audits.code import Running, new_running, readings
 from learner.audits.paths import plain
 from learner.audits.programs import ROOT
-from learner.audits.shell import Simple
+from learner.audits.simple import Simple
 from learner.models import Finding, Level
 
 _WHO_MAY = re.compile(

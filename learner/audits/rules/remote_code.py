@@ -9,7 +9,7 @@ from learner.audits.base import Change, Evidence, Rule
 from learner.audits.code import Running, new_running
 from learner.audits.decode import decodes
 from learner.audits.programs import INTERPRETERS, SHELLS, flatten
-from learner.audits.shell import Simple
+from learner.audits.simple import Simple
 from learner.models import Finding, Level
 
 _FETCHERS = frozenset(
