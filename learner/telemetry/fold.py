@@ -7,9 +7,9 @@ leaves the remote as it was or as it should be, never in between.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from learner.models.execution import ExecutionResult
@@ -23,7 +23,7 @@ from learner.repository.refs import Update
 from learner.settings import TelemetrySettings
 from learner.strict import instant_text
 from learner.telemetry import parse
-from learner.telemetry.archive import ids, ids_path, month_of
+from learner.telemetry.known import Known, bring
 from learner.telemetry.parse import Place
 
 _AT_ONCE = 500
@@ -169,9 +169,9 @@ def _read(
 ) -> _Batch:
     batch = _Batch()
     if lean and tip:
-        _bring(lean, tip, group)
+        bring(lean, tip, [(inbox.client_id, inbox.executor_id, inbox.tip) for inbox in group])
     with objects(git) as reader:
-        known = _Known(reader, tip)
+        known = Known(reader, tip)
         for inbox in group:
             for path, entry in reader.files(inbox.tip):
                 _judge(batch, reader, known, inbox, path, entry, settings, now)
@@ -180,30 +180,10 @@ def _read(
     return batch
 
 
-def _bring(lean: Lean, tip: str, group: list[_Inbox]) -> None:
-    """Fetch what reading `group` asks of the branch, and what writing to it needs: folders, and lists of archives."""
-    folders: set[str] = {parse.ARCHIVE.rstrip("/")}
-    months: set[str | None] = set()
-    with objects(lean.git) as reader:
-        for inbox in group:
-            folders.add(f"{parse.QUARANTINE}other/{inbox.client_id}/{inbox.executor_id}")
-            for path, _ in reader.files(inbox.tip):
-                if place := parse.place(path):
-                    around = [f"{parse.ROOT}{place.client_id}/{day}" for day in _days(place)]
-                    folders |= {*around, f"{parse.QUARANTINE}{parse.ROOT}{place.client_id}/{place.date}"}
-                    months |= {month_of(f"{folder}/{place.execution_id}.json") for folder in around}
-    lean.folders(tip, folders)
-    with objects(lean.git) as reader:
-        lists = {ids_path(month) for month in months if month}
-        names = reader.tree(f"{tip}:{parse.ARCHIVE.rstrip('/')}")
-        blobs = [entry.oid for entry in names if parse.ARCHIVE + entry.name in lists]
-    lean.blobs(blobs)
-
-
 def _judge(
     batch: _Batch,
     reader: Objects,
-    known: _Known,
+    known: Known,
     inbox: _Inbox,
     path: str,
     entry: TreeEntry,
@@ -258,7 +238,7 @@ def may_report(hosts: Mapping[str, tuple[str, ...]], client_id: str, executor_id
 
 def _quarantine(
     batch: _Batch,
-    known: _Known,
+    known: Known,
     inbox: _Inbox,
     wanted: str | None,
     path: str,
@@ -295,70 +275,6 @@ def _quarantine(
         json.dumps(why, indent=1, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n"
     )
     batch.quarantined.append(SkippedFile(path=path.encode("utf-8", "replace").decode(), reason=reason))
-
-
-class _Known:
-    """What lies on `telemetry` already: asked by path, folder by folder, so that history costs nothing."""
-
-    def __init__(self, reader: Objects, tip: str | None) -> None:
-        self._reader = reader
-        self._tip = tip
-        self._folders: dict[str, Mapping[str, str]] = {}
-        self._months: dict[str, Mapping[str, str]] = {}
-
-    def at(self, path: str) -> str | None:
-        """The blob id at `path`."""
-        folder, _, name = path.rpartition("/")
-        if folder not in self._folders:
-            self._folders[folder] = self._list(folder)
-        return self._folders[folder].get(name)
-
-    def elsewhere(self, place: Place) -> tuple[str, str] | None:
-        """(path, blob id) of a result with this client and id.
-
-        Looked for at its own date, at the date in its id, and a day around both: clocks are set wrong and runs cross
-        midnight, but no executor gives one id twice months apart.
-        """
-        for day in _days(place):
-            path = f"telemetry/{place.client_id}/{day}/{place.execution_id}.json"
-            if blob := self.at(path) or self.archived(path):
-                return path, blob
-        return None
-
-    def archived(self, path: str) -> str | None:
-        """The first 12 digits of the blob id of a result that lies in its month's archive."""
-        month = month_of(path)
-        if month is None:
-            return None
-        if month not in self._months:
-            blob = self.at(ids_path(month))
-            found = self._reader.read(blob) if blob else None
-            self._months[month] = ids((found.content if found else None) or b"")
-        return self._months[month].get(path)
-
-    def _list(self, folder: str) -> Mapping[str, str]:
-        if self._tip is None:
-            return {}
-        found = self._reader.info(f"{self._tip}:{folder}")
-        return (
-            {entry.name: entry.oid for entry in self._reader.tree(found.oid)} if found and found.kind == "tree" else {}
-        )
-
-
-def _days(place: Place) -> Iterator[str]:
-    yield place.date
-    seen = {place.date}
-    digits = place.execution_id[5:13]
-    for text in (place.date.replace("/", ""), digits):
-        try:
-            day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
-            around = [day + timedelta(days=d) for d in (-1, 0, 1)]
-        except (ValueError, OverflowError):
-            continue
-        for one in around:
-            if (name := one.isoformat().replace("-", "/")) not in seen:
-                seen.add(name)
-                yield name
 
 
 def _message(batch: _Batch, group: list[_Inbox]) -> str:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from learner.errors import LearnerError
 from learner.telemetry import relay
+from learner.telemetry.entry import Entry
 from learner.telemetry.inbox import Pushed
-from learner.telemetry.spool import Entry, Spool
+from learner.telemetry.spool import Spool
 
 SCHEME = "relay+"
 _MOST_BYTES = 4 << 20

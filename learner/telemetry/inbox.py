@@ -17,7 +17,8 @@ from learner.repository.batch import objects
 from learner.repository.git import Git, Identity
 from learner.repository.objects import commit
 from learner.repository.refs import Update
-from learner.telemetry.spool import Entry, Spool
+from learner.telemetry.entry import Entry
+from learner.telemetry.spool import Spool
 
 _RETRIES = 5
 """Races lost in a row before the rest is left for the next push."""

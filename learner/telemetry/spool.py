@@ -1,6 +1,7 @@
 """The folder on the host where a result rests until it is known to have arrived.
 
     pending/<date>~<client>~<execution id>~<blob id>.json   what is to be sent
+    packs/*.zip                                             the oldest of it, compressed
     tmp/<the same name>.<process>                           what is being written
     aside/<name> and <name>.reason                          what can't be sent, and why
 
@@ -10,12 +11,10 @@ The name tells all that sending needs, and the blob id in it tells whether the b
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,54 +23,17 @@ from learner.errors import LearnerError
 from learner.models.execution import ExecutionResult
 from learner.models.records import SkippedFile
 from learner.repository.objects import blob_id
+from learner.telemetry.entry import NAME, Entry, Level
 from learner.telemetry.lock import locked
 from learner.telemetry.packs import MOST, Packs, sync_folder
 from learner.telemetry.parse import MAX_BYTES, encoded
 
-_NAME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})~([A-Za-z0-9._-]+)~(exec-[0-9]{8}-[0-9A-Za-z]{4,40})~([0-9a-f]{40})\.json"
-)
 _SETTLED_SECONDS = 60.0
 """A temporary file this old has no writer any more."""
-
-
 _LOOSE_MOST = 2000
 _LOOSE_KEPT = 200
 _LOOSE_SECONDS = 86_400.0
 """More files than the most, or more old ones than the kept, are packed; so many of the newest stay as they are."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One result in the spool."""
-
-    execution_id: str
-    client_id: str
-    path_in_repo: str
-    blob: str
-    """The id Git gives to the bytes."""
-    file: Path
-    """Its file, or the pack it lies in."""
-    read: Callable[[], bytes] = field(repr=False, compare=False)
-
-    @property
-    def bytes(self) -> bytes:
-        """What is to be sent, as it was written.
-
-        Raises: `OSError` when it is gone by now or can't be read.
-        """
-        return self.read()
-
-
-@dataclass(frozen=True)
-class Level:
-    """How full a spool is."""
-
-    waiting: int
-    bytes: int
-    """On disk."""
-    oldest: datetime | None
-    """When the first of what waits was started."""
 
 
 def _nowhere(_step: str) -> None:
@@ -174,7 +136,7 @@ class Spool:
         self._recover()
         found = []
         for name, pack in sorted(self._names().items()):
-            match = _NAME.fullmatch(name)
+            match = NAME.fullmatch(name)
             assert match
             date, client, execution_id, blob = match.groups()
             path = f"telemetry/{client}/{date.replace('-', '/')}/{execution_id}.json"
@@ -206,9 +168,9 @@ class Spool:
         packed = set()
         for entry in entries:
             # also when it lies in a pack: a writer killed while packing leaves it in both places
-            (self._pending / _name(entry)).unlink(missing_ok=True)
+            (self._pending / entry.name).unlink(missing_ok=True)
             if entry.file.parent != self._pending:
-                packed.add(_name(entry))
+                packed.add(entry.name)
             self._step("purged one")
         if packed:
             with locked(self.path / "lock"):
@@ -218,7 +180,7 @@ class Spool:
     def refuse(self, entry: Entry, reason: str) -> None:
         """Set `entry` aside: it can never be sent."""
         if entry.file.parent != self._pending:
-            name = _name(entry)
+            name = entry.name
             try:
                 (self._aside / name).write_bytes(entry.bytes)
             except (OSError, zlib.error):
@@ -267,7 +229,7 @@ class Spool:
         return target
 
     def _same_id(self, name: str) -> list[str]:
-        match = _NAME.fullmatch(name)
+        match = NAME.fullmatch(name)
         assert match
         sign = f"~{match[2]}~{match[3]}~"
         return [other for other in self._names() if sign in other]
@@ -277,10 +239,10 @@ class Spool:
         for pack, problem in self._packs.damaged():
             self._set_aside(pack, f"a pack that can't be opened: {problem}")
         names: dict[str, Path | None] = {
-            name: pack for name, pack in self._packs.names().items() if _NAME.fullmatch(name)
+            name: pack for name, pack in self._packs.names().items() if NAME.fullmatch(name)
         }
         for name in os.listdir(self._pending):
-            if _NAME.fullmatch(name):
+            if NAME.fullmatch(name):
                 names[name] = None
             else:
                 self._set_aside(self._pending / name, "no name that the spool gives")
@@ -313,7 +275,7 @@ class Spool:
     def _pack(self, kept: int) -> None:
         """Pack all but the newest `kept`."""
         with locked(self.path / "lock"):
-            loose = sorted(name for name in os.listdir(self._pending) if _NAME.fullmatch(name))
+            loose = sorted(name for name in os.listdir(self._pending) if NAME.fullmatch(name))
             old = loose[: len(loose) - kept]
             for names in (old[i : i + MOST] for i in range(0, len(old), MOST)):
                 there = [name for name in names if (self._pending / name).exists()]
@@ -326,7 +288,7 @@ class Spool:
         """What a killed writer had written whole is taken up; what it had not is set aside."""
         for file in list(self._tmp.iterdir()):
             name = file.name.rpartition(".")[0]
-            match = _NAME.fullmatch(name)
+            match = NAME.fullmatch(name)
             try:
                 if time.time() - file.stat().st_mtime < _SETTLED_SECONDS:
                     continue
@@ -347,11 +309,6 @@ class Spool:
             os.replace(file, self._aside / name)
         except FileNotFoundError:
             reason_file.unlink(missing_ok=True)
-
-
-def _name(entry: Entry) -> str:
-    date = "-".join(entry.path_in_repo.split("/")[2:5])
-    return f"{date}~{entry.client_id}~{entry.execution_id}~{entry.blob}.json"
 
 
 def _size(file: Path) -> int:

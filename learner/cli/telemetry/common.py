@@ -1,0 +1,105 @@
+"""What the commands of `learner telemetry` share."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from learner.models.execution import ExecutionResult
+    from learner.models.records import SkippedFile
+    from learner.repository.git import Git
+    from learner.settings import RepositorySettings
+    from learner.telemetry.choose import Choice
+
+T = TypeVar("T")
+REPO = click.option(
+    "--repo",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="A clone of the runbook repository.",
+)
+HOST = click.option("--host-config", type=click.Path(path_type=Path, dir_okay=False), help="This host's settings.")
+FOLDER = click.option(
+    "--telemetry", "folder", type=click.Path(path_type=Path), help="A plain folder or .jsonl file, without Git."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+
+
+def repository(repo: Path) -> tuple[Git, RepositorySettings, str]:
+    """The clone, the settings on its main, and the remote that telemetry lives on."""
+    from learner.repository.git import Git
+    from learner.settings import REPOSITORY_FILE, RepositorySettings, read
+
+    git = Git(repo)
+    for revision in ("refs/remotes/origin/main", "refs/heads/main"):
+        if git.resolve(revision) and (text := git.blob(revision, REPOSITORY_FILE)) is not None:
+            settings = read(RepositorySettings, text, REPOSITORY_FILE)
+            return git, settings, settings.telemetry.remote or "origin"
+    return git, RepositorySettings(), "origin"
+
+
+def chosen_results(
+    repo: Path, folder: Path | None, wanted: Choice, skipped: list[SkippedFile]
+) -> Iterator[ExecutionResult]:
+    """Results that `wanted` holds, of a plain folder or of the branch; what was left out is put into `skipped`."""
+    from learner.errors import GitError
+    from learner.models.execution import ExecutionResult
+    from learner.models.records import SkippedFile
+    from learner.telemetry import branch
+    from learner.telemetry.plain import plain
+
+    if folder is not None:
+        read = plain(folder)
+    else:
+        git, settings, remote = repository(repo)
+        try:
+            tip = branch.tip(git, remote, settings.telemetry)
+        except GitError as e:
+            tip = branch.known_tip(git, remote)
+            if tip is None:
+                raise
+            click.echo(f"{e}; this is what was here already", err=True)
+        read = branch.read(git, tip, wanted.path, max_bytes=settings.telemetry.max_result_bytes) if tip else iter(())
+    for name, found in _counted(read):
+        if not isinstance(found, ExecutionResult):
+            skipped.append(SkippedFile(path=name, reason=found))
+        elif wanted.holds(found):
+            yield found
+
+
+def _counted(read: Iterator[T]) -> Iterator[T]:
+    """`read`, with a count on a terminal once it takes longer than a second."""
+    from learner.console import err
+
+    if not err().is_terminal:
+        yield from read
+        return
+    begun = time.monotonic()
+    status = err().status("reading")
+    try:
+        for count, one in enumerate(read, 1):
+            if count % 1000 == 0 and time.monotonic() - begun > 1:
+                status.update(f"{count:,} results read")
+                status.start()
+            yield one
+    finally:
+        status.stop()
+
+
+def document(value: object) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def told(skipped: Sequence[SkippedFile], word: str) -> None:
+    """Say on standard error what was left out; exit code 3 when there is something."""
+    for one in skipped:
+        click.echo(f"{word}: {one.path}: {one.reason}", err=True)
+    if skipped:
+        raise click.exceptions.Exit(3)
