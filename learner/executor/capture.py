@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +27,11 @@ from learner.template import expression_references, render
 
 VITAL_SIGNS: tuple[Probe, ...] = (DiskProbe("/"), CpuProbe(), MemoryProbe())
 MOST_PROBES = 60
+AT_ONCE = 6
+"""Probes that run at the same time: over SSH a server commonly takes ten sessions on one connection."""
+LATE_SECONDS = 0.2
+LONGEST_VALUE = 500
+"""Characters of one fact."""
 
 
 def probes_for(runbook: Runbook, scope: Mapping[str, Any], named: Iterable[Path] = ()) -> tuple[Probe, ...]:
@@ -107,7 +113,7 @@ def capture(
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> StateCapture:
-    """The host's state as the probes read it, all of them within `seconds`.
+    """The host's state as the probes read it, several at once, all of them within `seconds`.
 
     A probe that can't read leaves `unknown`; one for which no time was left is named in `unread`. Nothing here
     raises for the host's state: a capture never fails a run.
@@ -115,20 +121,40 @@ def capture(
     ends_at = clock() + seconds
     facts: dict[str, Any] = {}
     unread: dict[str, str] = {}
-    for probe in probes:
-        name = ", ".join(dotted(path) for path in probe.paths)
+
+    def ask(probe: Probe) -> Facts | None:
         left = ends_at - clock()
-        if left <= 0:
+        return read(probe, host, left, unread) if left > 0 else None
+
+    pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="capture")
+    asked = [(probe, pool.submit(ask, probe)) for probe in probes]
+    for probe, answer in asked:
+        name = ", ".join(dotted(path) for path in probe.paths)
+        try:
+            found = answer.result(timeout=max(0.0, ends_at - clock()) + LATE_SECONDS)
+        except TimeoutError:
+            found = None
+        if found is None:
             unread[name] = f"no time left of {seconds:g} s"
             continue
-        for path, value in read(probe, host, left, unread).items():
+        for path, value in found.items():
             if value == UNKNOWN:
                 unread.setdefault(dotted(path), "could not be read")
-            put(facts, path, value)
+            put(facts, path, _bounded(value))
+    # A probe that takes no heed of its time is left behind; nobody waits for what it says.
+    pool.shutdown(wait=False, cancel_futures=True)
     known = {family: value for family, value in facts.items() if family in StateCapture.model_fields}
+    reasons = {name: _bounded(reason) for name, reason in dict(unread).items()}
     return StateCapture.model_validate(
-        {**known, "hostname": host.name, "platform": host.platform, "captured_at": at, "unread": unread}
+        {**known, "hostname": host.name, "platform": host.platform, "captured_at": at, "unread": reasons}
     )
+
+
+def _bounded(value: Any) -> Any:
+    """`value`, cut when it is a text that goes on and on."""
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        return f"{value[:LONGEST_VALUE]}… ({len(value) - LONGEST_VALUE} more characters)"
+    return value
 
 
 def read(probe: Probe, host: Host, timeout_seconds: float, unread: dict[str, str] | None = None) -> Facts:

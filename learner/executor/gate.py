@@ -11,15 +11,27 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from learner.errors import LearnerError, Refused
 from learner.repository.batch import objects
 from learner.repository.git import Git
 from learner.settings import GateSettings
 
+if TYPE_CHECKING:
+    import subprocess
+
 LEARNER_EMAILS = ("learner[bot]@users.noreply.github.com",)
 _BOT = re.compile(r"\[bot\]", re.IGNORECASE)
 _STAMP = "learner-fetched.json"
+
+
+class _Literal(Git):
+    """Git that shows every object as it is: a replacement ref in the clone stands for nothing here."""
+
+    def attempt(self, *args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        options["env"] = {**(options.get("env") or {}), "GIT_NO_REPLACE_OBJECTS": "1"}
+        return super().attempt(*args, **options)
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,7 @@ def check(git: Git, settings: GateSettings, runbook_id: str, now: datetime) -> A
 
     Raises: `Refused` with the reason and the way out. Needs no network; a handful of Git calls.
     """
+    git = _Literal(git.path, git.timeout_seconds)
     tip = _tip(git, settings)
     fetched_at = _age(git, settings, now)
     path, blob = _find(git, tip, runbook_id, settings)
@@ -95,6 +108,7 @@ def origins(git: Git, settings: GateSettings) -> tuple[Origin, ...]:
 
     Raises: `Refused` when there is no `main` here, or not enough of its history.
     """
+    git = _Literal(git.path, git.timeout_seconds)
     tip = _tip(git, settings)
     found = []
     for path, blob in sorted(git.listing(tip, "runbooks/").items()):

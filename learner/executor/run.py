@@ -124,6 +124,8 @@ def run(
     done = interpret(
         runbook, values, before.facts(), performer, incident=incident, host=host, recorded=watcher.ended
     )  # fmt: skip
+    # The last look is no part of what can be called off: a second request still ends it.
+    cancelled.shield()
     if dry:
         return Ran(_result(order, done, before, before, masked), secrets, done)
     named = _named_by_errors(done, tuple(before.services))

@@ -237,3 +237,59 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, 
                 pid = int((one.folder / "d.pid").read_text())
                 os.kill(pid, signal.SIGTERM)
                 wait_for(lambda pid=pid: not Path(f"/proc/{pid}/stat").exists(), 15)  # type: ignore[misc]
+
+
+@dataclass
+class Sshd:
+    """A real sshd on loopback, with a throw-away key for the user who runs the tests."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> str:
+        import getpass
+
+        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return (
+            f"UserKnownHostsFile={self.folder}/known_hosts",
+            f"IdentityFile={self.folder}/id",
+            "IdentitiesOnly=yes",
+            "GlobalKnownHostsFile=/dev/null",
+        )
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A running sshd; skipped where there is none."""
+    import shutil
+
+    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None or shutil.which("ssh") is None:
+        pytest.skip("OpenSSH is not installed")
+    folder, port = tmp_path_factory.mktemp("sshd"), free_port()
+    for name in ("host", "id"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    (folder / "authorized_keys").write_text((folder / "id.pub").read_text())
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n"
+        f"PidFile {folder}/pid\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
+        "MaxStartups 100\nLogLevel ERROR\n"
+    )
+    process = subprocess.Popen([program, "-f", str(folder / "config"), "-D", "-e"], stderr=subprocess.DEVNULL)
+
+    def listens() -> bool:
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(listens)
+    yield Sshd(folder, port, process)
+    process.terminate()
+    process.wait(10)

@@ -40,4 +40,15 @@ def open_host(address: str, settings: HostSettings, cancelled: Cancellation) -> 
             become=settings.become,
             cancelled=cancelled,
         )
+    if address.startswith("ssh://"):
+        from learner.executor.hosts.ssh import SshHost
+
+        return SshHost(
+            address,
+            service_manager=settings.service_manager,
+            supervisor_config=settings.supervisor_config,
+            become=settings.become,
+            cancelled=cancelled,
+            options=settings.ssh_options,
+        )
     raise LearnerError(f"{address} is no address of a host", "use local, ssh://user@host[:port] or winrm://user@host")

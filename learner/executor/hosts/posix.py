@@ -54,14 +54,24 @@ def read_file(host: Runs, path: str, limit_bytes: int) -> bytes:
     Raises: `HostError`.
     """
     # Output is text on its way here; hexadecimal digits carry every byte. od is POSIX, base64 is not.
-    script = 'exec 3<"$1" || exit 1; head -c "$2" <&3 | od -An -v -tx1'
+    check = """[ -e "$1" ] || { echo "$1: No such file or directory" >&2; exit 1; }
+[ -d "$1" ] && { echo "$1: Is a directory" >&2; exit 1; }
+[ -r "$1" ] || { echo "$1: Permission denied" >&2; exit 1; }
+"""
     # Twice the digits plus a blank for each byte must fit into what is kept of an output.
     chunk = 12 << 10
     found = bytearray()
     while len(found) < limit_bytes:
         size = min(chunk, limit_bytes - len(found))
-        part = script if not found else 'exec 3<"$1" || exit 1; tail -c +"$3" <&3 | head -c "$2" | od -An -v -tx1'
-        done = sh(host, part, path, str(size), str(len(found) + 1), timeout_seconds=30.0)
+        part = 'head -c "$2"' if not found else 'tail -c +"$3" | head -c "$2"'
+        done = sh(
+            host,
+            f'{check}{{ {part}; }} <"$1" | od -An -v -tx1',
+            path,
+            str(size),
+            str(len(found) + 1),
+            timeout_seconds=30.0,
+        )
         if not done.success:
             raise refusal(path, done.stderr)
         piece = bytes.fromhex(done.stdout)

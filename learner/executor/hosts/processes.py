@@ -56,11 +56,13 @@ def run(
     stdin: str | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     kill: Sequence[str] = (),
+    heard: Callable[[bytes], bool] = lambda _chunk: False,
 ) -> Completed:
     """The command's exit code and output. When its time is over or it is cancelled, its whole process group is ended.
 
     What a command that ended by itself leaves running in the background is left running: so services are started.
-    `kill` is the kill program for a group that this user may not signal (`sudo -n -- kill`). A program that does not exist gives 127, one that may not be run 126 (POSIX sh, "Exit Status for Commands").
+    `kill` is the kill program for a group that this user may not signal (`sudo -n -- kill`). `heard` is given every
+    piece of standard error and says whether the command counts as ended, though its process goes on. A program that does not exist gives 127, one that may not be run 126 (POSIX sh, "Exit Status for Commands").
     """
     try:
         process = subprocess.Popen(
@@ -81,7 +83,10 @@ def run(
         return Completed(126, stderr=f"{argv[0]}: {e.strerror}")
     out, err = Output(), Output()
     try:
-        timed_out = (_pump_windows if _WINDOWS else _pump)(process, out, err, stdin, timeout_seconds, cancelled)
+        if _WINDOWS:
+            timed_out = _pump_windows(process, out, err, stdin, timeout_seconds, cancelled)
+        else:
+            timed_out = _pump(process, out, err, stdin, timeout_seconds, cancelled, heard)
     finally:
         _end_group(process, kill)
     code = process.returncode if process.returncode is not None else -_KILL
@@ -97,6 +102,7 @@ def _pump(
     stdin: str | None,
     timeout_seconds: float,
     cancelled: Callable[[], bool],
+    heard: Callable[[bytes], bool],
 ) -> bool:
     """Move bytes until the command has ended and its output is read; whether the time ran out."""
     assert process.stdout
@@ -135,6 +141,8 @@ def _pump(
                 chunk = os.read(key.fd, 65536)
                 if chunk:
                     key.data.add(chunk)
+                    if key.data is err and heard(chunk) and exited_at is None:
+                        exited_at = time.monotonic()
                 else:
                     selector.unregister(key.fileobj)
     while process.poll() is None:
