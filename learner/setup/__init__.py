@@ -1,0 +1,1 @@
+"""What `learner init` writes: the files of a runbook repository, and settings that explain themselves."""
