@@ -15,12 +15,10 @@ from typing import Any
 
 from learner.errors import LearnerError
 from learner.strict import Json
+from learner.yaml_lines import BREAK, BREAKS, blank_above, break_before, line_end, line_start, next_line
 from learner.yaml_text import WIDTH, block, one_line, same, written
 from learner.yaml_tree import Tree, YamlError, load
 
-# Source: YAML 1.1, section 5.4; PyYAML counts all of these as line breaks.
-_BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
-_BREAKS = "\n\r\x85\u2028\u2029"
 _COMMENT = re.compile(r"( *)#")
 _BOM = "\ufeff"
 
@@ -43,7 +41,7 @@ class Document:
         whole = text.decode("utf-8") if load(text) else ""
         self._bom = _BOM if whole.startswith(_BOM) else ""
         self._text = whole.removeprefix(_BOM)
-        found = _BREAK.search(self._text)
+        found = BREAK.search(self._text)
         self._break = found[0] if found and found[0] in ("\n", "\r\n", "\r") else "\n"
         self._tree = load(self._text)
 
@@ -152,7 +150,7 @@ class Document:
             if node.flow_style:
                 self._remove_flow(spans, key)
             else:
-                start = self._line_start(self._dash(node, key))
+                start = line_start(self._text, self._dash(node, key))
                 self._cut(start, self._below(node.value[key], node.start_mark.column))
             return
         spans = [(name.start_mark.index, self._end(value)) for name, value in node.value]
@@ -160,7 +158,7 @@ class Document:
         if node.flow_style:
             self._remove_flow(spans, index)
             return
-        start, line = spans[index][0], self._line_start(spans[index][0])
+        start, line = spans[index][0], line_start(self._text, spans[index][0])
         if self._text[line:start].strip(" "):
             # The first key of a list's item shares its line with the dash: the next key moves up to it.
             following = spans[index + 1][0]
@@ -187,39 +185,23 @@ class Document:
             return self._end(last[1]) if isinstance(last, tuple) else self._end(last)
         start, end = node.start_mark.index, node.end_mark.index
         if isinstance(node.value, str) and node.style in ("|", ">"):
-            header = _BREAK.split(self._text[start:end], maxsplit=1)[0]
+            header = BREAK.split(self._text[start:end], maxsplit=1)[0]
             if "+" not in header.split("#")[0]:
                 # Blank lines behind a literal count as its own, though only `|+` keeps them.
-                end = start + len(self._text[start:end].rstrip(" " + _BREAKS))
+                end = start + len(self._text[start:end].rstrip(" " + BREAKS))
             else:
-                end -= len(self._last_break(end))
+                end -= len(break_before(self._text, end))
         return int(end)
-
-    def _last_break(self, at: int) -> str:
-        if self._text[max(0, at - 2) : at] == "\r\n":
-            return "\r\n"
-        return self._text[at - 1] if at and self._text[at - 1] in _BREAKS else ""
-
-    def _line_start(self, at: int) -> int:
-        return max(self._text.rfind(character, 0, at) for character in _BREAKS) + 1
-
-    def _line_end(self, at: int) -> int:
-        found = _BREAK.search(self._text, at)
-        return found.start() if found else len(self._text)
-
-    def _next_line(self, at: int) -> int:
-        found = _BREAK.search(self._text, at)
-        return found.end() if found else len(self._text)
 
     def _below(self, node: Any, column: int) -> int:
         """The start of the line below `node` and below the comments that stand deeper than `column`: its own."""
-        place = at = self._next_line(self._end(node))
+        place = at = next_line(self._text, self._end(node))
         while at < len(self._text):
-            line = self._text[at : self._line_end(at)]
+            line = self._text[at : line_end(self._text, at)]
             comment = _COMMENT.match(line)
             if comment is None and line.strip(" "):
                 break
-            at = self._next_line(at)
+            at = next_line(self._text, at)
             if comment and len(comment[1]) > column:
                 place = at
         return place
@@ -229,22 +211,22 @@ class Document:
         column: int = node.start_mark.column
         if index == 0:
             at = int(node.start_mark.index)
-            if self._text[self._line_start(at) : at].strip(" "):
+            if self._text[line_start(self._text, at) : at].strip(" "):
                 raise SpliceError(f"line {node.start_mark.line + 1}: a list that begins inside another one")
             return at
-        at = self._next_line(self._end(node.value[index - 1]))
+        at = next_line(self._text, self._end(node.value[index - 1]))
         while not re.match(r"-(?:\s|$)", self._text[at + column : at + column + 2]):
             if at >= len(self._text):
                 raise SpliceError(f"line {node.start_mark.line + 1}: an item of this list was not found")
-            at = self._next_line(at)
+            at = next_line(self._text, at)
         return at + column
 
     def _lead(self, node: Any, index: int) -> int:
         """The start of an item's first line, or of the comments right above it that speak of it."""
-        at = self._line_start(self._dash(node, index))
-        first = self._next_line(self._end(node.value[index - 1])) if index else 0
+        at = line_start(self._text, self._dash(node, index))
+        first = next_line(self._text, self._end(node.value[index - 1])) if index else 0
         while at > first:
-            above = self._line_start(at - len(self._last_break(at)))
+            above = line_start(self._text, at - len(break_before(self._text, at)))
             if not _COMMENT.match(self._text[above:at]) or above < first:
                 break
             at = above
@@ -268,25 +250,21 @@ class Document:
 
     def _paste(self, at: int, lines: str) -> None:
         """Put whole lines at the start of a line, or behind a last line that has no line break."""
-        if at == len(self._text) and self._text and not _BREAK.fullmatch(self._text[-1]):
+        if at == len(self._text) and self._text and not BREAK.fullmatch(self._text[-1]):
             lines = self._break + lines.removesuffix(self._break)
         self._swap(at, at, lines)
 
     def _cut(self, start: int, end: int) -> None:
         """Take whole lines out; of two blank stretches that would meet, one blank line goes too."""
-        if end == len(self._text) and not _BREAK.fullmatch(self._text[-1:]):
-            start -= len(self._last_break(start))
-        elif start and self._blank_above(start) and not self._text[end : self._line_end(end)].strip(" "):
-            start = self._line_start(start - len(self._last_break(start)))
+        if end == len(self._text) and not BREAK.fullmatch(self._text[-1:]):
+            start -= len(break_before(self._text, start))
+        elif start and blank_above(self._text, start) and not self._text[end : line_end(self._text, end)].strip(" "):
+            start = line_start(self._text, start - len(break_before(self._text, start)))
         self._swap(start, end, "")
-
-    def _blank_above(self, at: int) -> bool:
-        above = self._line_start(at - len(self._last_break(at)))
-        return above < at and not self._text[above:at].strip(" " + _BREAKS)
 
     def _insert_lines(self, node: Any, index: int, lines: str) -> None:
         # Where blank lines stand between all items of a list, the new one gets its own.
-        gaps = [self._blank_above(self._lead(node, i)) for i in range(1, len(node.value))]
+        gaps = [blank_above(self._text, self._lead(node, i)) for i in range(1, len(node.value))]
         apart = bool(gaps) and all(gaps)
         if index:
             at = self._below(node.value[index - 1], node.start_mark.column)
@@ -297,15 +275,15 @@ class Document:
     def _insert_flow(self, spans: Sequence[Span], index: int, text: str) -> None:
         if index < len(spans):
             at = spans[index][0]
-            line = self._line_start(at)
+            line = line_start(self._text, at)
             own = not self._text[line:at].strip(" \t") and line > 0
             self._swap(at, at, f"{text},{self._break}{self._text[line:at]}" if own else f"{text}, ")
             return
         start, end = spans[-1]
-        line = self._line_start(start)
+        line = line_start(self._text, start)
         comma = re.compile(r"\s*,").match(self._text, end)
         after = comma.end() if comma else end
-        rest = self._text[after : self._line_end(after)]
+        rest = self._text[after : line_end(self._text, after)]
         if not self._text[line:start].strip(" \t") and line > 0 and re.fullmatch(r"\s*(#.*)?", rest):
             below = rest + self._break + self._text[line:start] + text + ("," if comma else "")
             self._swap(after, after + len(rest), ("" if comma else ",") + below)
@@ -349,15 +327,15 @@ class Document:
             head, below = self._in_style(old, value, column)
         else:
             head, below = written(value, column + 2, WIDTH - key.end_mark.column - 2, style)
-        line_end = self._line_end(colon)
-        if start <= line_end:
+        key_ends = line_end(self._text, colon)
+        if start <= key_ends:
             before = self._text[colon:start] if head else ""
-            rest = self._text[end : self._line_end(end)]
+            rest = self._text[end : line_end(self._text, end)]
         else:
-            before, rest = " " if head else "", self._text[colon:line_end]
+            before, rest = " " if head else "", self._text[colon:key_ends]
         before = before or (" " if head else "")
         lines = "".join(self._break + line for line in below)
-        self._swap(colon, self._line_end(end), before + head + rest + lines)
+        self._swap(colon, line_end(self._text, end), before + head + rest + lines)
 
     def _in_style(self, old: Any, value: Json, column: int) -> tuple[str, list[str]]:
         """`value` in block style where a block stood, on one line where brackets stood."""

@@ -12,16 +12,7 @@ from functools import partial
 from typing import Any
 
 from learner.errors import LearnerError
-from learner.models import (
-    ExecutionResult,
-    FailureCluster,
-    Retry,
-    Runbook,
-    RunbookEdit,
-    RunbookMetadata,
-    Step,
-    Verification,
-)
+from learner.models import Retry, Runbook, RunbookEdit, RunbookMetadata, Step, Verification
 from learner.models import records as ops
 from learner.models.runbook import Parameter
 from learner.runbook_file import InvalidRunbook, RunbookFile, parse
@@ -31,8 +22,6 @@ from learner.yaml_text import same
 
 STEPS = ("steps", "rollback", "finally")
 """The lists of a runbook that hold steps."""
-LONGEST_ERROR = 200
-"""Characters of `metadata.original_error`."""
 
 _RUNBOOK = tuple("finally" if name == "finally_" else name for name in Runbook.model_fields)
 _STEP = tuple(Step.model_fields)
@@ -85,34 +74,6 @@ def apply(parent: RunbookFile, edit: RunbookEdit, metadata: RunbookMetadata) -> 
     except InvalidRunbook as e:
         raise EditError("; ".join(str(problem) for problem in e.problems[:5]), "correct the operation") from e
     return document.text
-
-
-def metadata(
-    parent: RunbookFile,
-    edit: RunbookEdit,
-    failures: Sequence[ExecutionResult],
-    cluster: FailureCluster,
-    *,
-    proposer: str,
-    failure_type: str,
-) -> RunbookMetadata:
-    """What the new version says of its origin. `generated_at` is the end of the newest evidence, not now."""
-    cited = {citation.split("#")[0] for citation in edit.citations()}
-    evidence = sorted(
-        (result for result in failures if result.execution_id in cited),
-        key=lambda result: (result.started_at, result.execution_id),
-    ) or list(failures)
-    error = " ".join(cluster.title.split())
-    return RunbookMetadata(
-        parent_runbook=parent.runbook.ref,
-        generated_by="learning_engine",
-        generated_at=max((result.completed_at for result in evidence), default=None),
-        generation_model=proposer,
-        generated_from_failures=tuple(result.execution_id for result in evidence),
-        failure_type=failure_type,
-        original_error=error if len(error) <= LONGEST_ERROR else error[: LONGEST_ERROR - 1] + "…",
-        requires_human_review=True,
-    )
 
 
 def applied(value: Mapping[str, Json], edit: RunbookEdit) -> dict[str, Json]:

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner.models import FailureCluster, RunbookEdit, RunbookMetadata
-from learner.proposals.edit import EditError, applied, apply, metadata
+from learner.models import RunbookEdit, RunbookMetadata
+from learner.proposals.edit import EditError, applied, apply
 from learner.runbook_file import parse
 from learner.yaml_text import same
-from tests.samples import result
 
 BECAUSE = ["exec-20261122-01JDABCD#1"]
 
@@ -276,32 +275,24 @@ def test_an_edit_that_does_not_fit_is_refused_with_the_reason(operations: list[d
         next_version(*operations)
 
 
-def test_metadata_speaks_of_the_evidence_and_not_of_the_clock() -> None:
+def test_metadata_is_written_in_its_own_order_and_replaced_by_the_next() -> None:
     parent = parse(RUNBOOK.encode())
-    failures = [
-        result(),
-        result(execution_id="exec-20261122-01JDABCE", completed_at="2026-11-22T06:00:00Z"),
-        result(execution_id="exec-20261122-01JDABCF", completed_at="2026-11-22T09:00:00Z"),
-    ]
-    cluster = FailureCluster.model_validate_json(
+    change = edit({"op": "insert_step", "step": REMOVE})
+    said = RunbookMetadata.model_validate_json(
         json.dumps({
-            "runbook_id": "RB-LIN-SERVICE-001", "runbook_version": 1, "signature": "abc", "title": "pidfile <path>\n exists" + "!" * 300,
-            "failures": 3, "hosts": 1, "clients": 1, "first_seen": "2026-11-22T05:00:00Z", "last_seen": "2026-11-22T05:00:00Z", "evidence": [],
+            "requires_human_review": True, "generated_by": "learning_engine", "parent_runbook": parent.runbook.ref,
+            "generated_at": "2026-11-22T06:00:00Z", "generation_model": "patterns/x", "failure_type": "runbook_insufficient",
+            "generated_from_failures": ["exec-20261122-01JDABCD", "exec-20261122-01JDABCE"], "original_error": "pidfile <path> exists",
         })
     )  # fmt: skip
-    change = edit(
-        {"op": "insert_step", "step": REMOVE, "because": ["exec-20261122-01JDABCE", "exec-20261122-01JDABCD#1"]}
-    )
-    said = metadata(parent, change, failures, cluster, proposer="patterns/x", failure_type="runbook_insufficient")
     text = apply(parent, change, said).decode()
-    tail = text[text.index("metadata:") :]
-    assert tail.startswith(
+    assert text[text.index("metadata:") :] == (
         "metadata:\n  parent_runbook: RB-LIN-SERVICE-001-v1\n  generated_by: learning_engine\n"
         "  generated_at: 2026-11-22T06:00:00Z\n  generation_model: patterns/x\n"
         "  generated_from_failures: [exec-20261122-01JDABCD, exec-20261122-01JDABCE]\n"
-        '  failure_type: runbook_insufficient\n  original_error: "pidfile <path> exists!!!'
+        '  failure_type: runbook_insufficient\n  original_error: "pidfile <path> exists"\n'
+        "  requires_human_review: true\n# the end\n"
     )
-    assert len(said.original_error or "") == 200
     assert apply(parent, change, said).decode() == text
     again = apply(parse(text.encode()), edit({"op": "set_timeout", "step_id": "start", "timeout_seconds": 60}), META)
     assert parse(again).tree.value["metadata"] == parse(apply(parent, change, META)).tree.value["metadata"]

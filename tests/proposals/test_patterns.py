@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from learner.actions import FAMILIES, catalogue
-from learner.models import FailureType
+from learner.models import FailureType, RunbookMetadata
 from learner.proposals.brief import Draft, NoProposal, fingerprint
-from learner.proposals.edit import apply, metadata
+from learner.proposals.edit import apply
 from learner.proposals.patterns import Pattern, PatternProposer, builtin
 from learner.replay import replay
 from learner.runbook_file import parse
@@ -51,10 +51,7 @@ def test_the_example_is_a_runbook_whose_other_lines_stay(pattern: Pattern) -> No
     brief = brief_of(parent, failure, successes=success_of(pattern, parent))
     draft = PatternProposer([pattern]).propose(brief)
     assert isinstance(draft, Draft)
-    said = metadata(
-        parent, draft.edit, [failure], brief.cluster, proposer=draft.proposer, failure_type=pattern.failure_type
-    )
-    new = parse(apply(parent, draft.edit, said))
+    new = parse(apply(parent, draft.edit, RunbookMetadata()))
     assert new.runbook.version == 2
     assert draft.edit.citations() <= failure.citations()
     if all(o.op == "insert_step" for o in draft.edit.operations):
@@ -78,8 +75,7 @@ def test_replay_does_not_refuse_the_example(pattern: Pattern) -> None:
     failure = failure_of(pattern, parent)
     draft = PatternProposer([pattern]).propose(brief_of(parent, failure, successes=success_of(pattern, parent)))
     assert isinstance(draft, Draft)
-    said = metadata(parent, draft.edit, [failure], brief_of(parent, failure).cluster, proposer="p", failure_type="x")
-    verdict = replay(parent, parse(apply(parent, draft.edit, said)), [failure], [])
+    verdict = replay(parent, parse(apply(parent, draft.edit, RunbookMetadata())), [failure], [])
     assert not verdict.refuses, verdict.summary
 
 
@@ -187,7 +183,7 @@ def test_a_repaired_runbook_is_not_repaired_again(pattern: Pattern) -> None:
     assert isinstance(draft, Draft)
     if not all(o.op == "insert_step" for o in draft.edit.operations):
         return
-    new = parse(apply(parent, draft.edit, metadata(parent, draft.edit, [failure], brief_of(parent, failure).cluster, proposer="p", failure_type="x")))  # fmt: skip
+    new = parse(apply(parent, draft.edit, RunbookMetadata()))  # fmt: skip
     shift = len(draft.edit.operations)
     value = json.loads(failure.model_dump_json()) | {"runbook_version": 2}
     if failure.error_step:
