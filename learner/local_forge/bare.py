@@ -148,14 +148,16 @@ class Bare:
         until: str | None = None,
         author: str | None = None,
     ) -> list[str]:
-        """Commit ids of `git rev-list REVISIONS`, newest first."""
+        """Commit ids of `git rev-list REVISIONS`, newest first; none for a path that no file can have."""
+        if path is not None and not inside(path):
+            return []
         options = [f"--max-count={limit}"] if limit is not None else []
         options += [f"--since={since}"] if since else []
         options += [f"--until={until}"] if until else []
-        options += [f"--author={re.escape(author)}", "--extended-regexp"] if author else []
-        return self.git.text(
-            "rev-list", *options, "--end-of-options", *revisions, "--", *([path] if path else [])
-        ).split()
+        options += [f"--author={author}", "--fixed-strings"] if author else []
+        paths = [path] if path else []
+        literal = {"GIT_LITERAL_PATHSPECS": "1"}
+        return self.git.text("rev-list", *options, "--end-of-options", *revisions, "--", *paths, env=literal).split()
 
     def ahead_behind(self, base: str, head: str) -> tuple[int, int]:
         """How many commits `head` has that `base` lacks, and the other way round."""
@@ -220,6 +222,8 @@ class Bare:
         """What stands at `path` in a commit; the root is its tree."""
         if not path:
             return Entry("040000", "tree", self.git.text("rev-parse", f"{revision}^{{tree}}"), "", None)
+        if not inside(path):
+            return None
         raw = self.git.run("ls-tree", "-z", "-l", "--full-tree", revision, "--", path)
         for line in raw.split(b"\0"):
             if line:
@@ -239,33 +243,27 @@ class Bare:
         return self.git.run("hash-object", "-w", "--stdin", "--no-filters", stdin=data).decode().strip()
 
     def write_tree(self, base: str | None, changes: Sequence[tuple[str, str, str | None]]) -> str:
-        """A tree: `base` with (mode, path, object id or None to delete) laid over it. Made in an index of its own."""
-        files = {e.path: e for e in self.tree(base, recursive=True) if e.type != "tree"} if base else {}
-        lines: dict[str, tuple[str, str]] = {path: (e.mode, e.sha) for path, e in files.items()}
-        for mode, path, sha in changes:
-            lines = {p: v for p, v in lines.items() if p != path and not p.startswith(path + "/")}
-            if sha is None:
-                continue
-            if mode == "040000":
-                lines |= {
-                    f"{path}/{e.path}": (e.mode, e.sha) for e in self.tree(sha, recursive=True) if e.type != "tree"
-                }
-            else:
-                lines[path] = (mode, sha)
-        return self._tree_of(lines)
+        """A tree: `base` with (mode, path, object id or None to delete) laid over it.
 
-    def _tree_of(self, files: dict[str, tuple[str, str]]) -> str:
-        folders: dict[str, dict[str, tuple[str, str]]] = {}
-        entries: list[bytes] = []
-        for path, value in files.items():
+        Only the folders on the way to a change are written anew; one that is left empty is gone, as git has it.
+        """
+        entries = {e.path: (e.mode, e.type, e.sha) for e in self.tree(base)} if base else {}
+        below: dict[str, list[tuple[str, str, str | None]]] = {}
+        for mode, path, sha in changes:
             name, slash, rest = path.partition("/")
             if slash:
-                folders.setdefault(name, {})[rest] = value
+                below.setdefault(name, []).append((mode, rest, sha))
+            elif sha is None:
+                entries.pop(name, None)
             else:
-                kind = "commit" if value[0] == "160000" else "blob"
-                entries.append(f"{value[0]} {kind} {value[1]}\t{name}".encode())
-        entries += [f"040000 tree {self._tree_of(inner)}\t{name}".encode() for name, inner in folders.items()]
-        return self.git.run("mktree", "-z", "--missing", stdin=b"\0".join(entries)).decode().strip()
+                entries[name] = (mode, {"040000": "tree", "160000": "commit"}.get(mode, "blob"), sha)
+        for name, inside in below.items():
+            old = entries.pop(name, None)
+            tree = self.write_tree(old[2] if old and old[1] == "tree" else None, inside)
+            if tree != EMPTY_TREE:
+                entries[name] = ("040000", "tree", tree)
+        lines = [f"{mode} {kind} {sha}\t{name}".encode() for name, (mode, kind, sha) in entries.items()]
+        return self.git.run("mktree", "-z", "--missing", stdin=b"\0".join(lines)).decode().strip()
 
     def write_commit(
         self,
@@ -288,6 +286,11 @@ class Bare:
         sign = ["-S"] if signing_key else ["--no-gpg-sign"]
         done = self.git.run("commit-tree", *sign, tree, *parents_args, stdin=message.encode(), env=env, config=config)
         return done.decode().strip()
+
+
+def inside(path: str) -> bool:
+    """Whether a path can be that of a file: git takes one that climbs out of the repository as an error."""
+    return not any(part in ("", ".", "..") for part in path.split("/"))
 
 
 def parse_commit(sha: str, raw: bytes) -> Commit:

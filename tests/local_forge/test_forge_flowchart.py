@@ -28,6 +28,12 @@ def test_the_subset_is_understood() -> None:
     ]
 
 
+def test_names_with_hyphens_and_no_spaces() -> None:
+    chart = parse('flowchart TD\n s_clear-pid["x"]-->b-.->c-1\n')
+    assert chart
+    assert list(chart.nodes) == ["s_clear-pid", "b", "c-1"]
+
+
 def test_chains_and_classes() -> None:
     chart = parse('flowchart TD\na["A"] --> b{"B?"} -->|yes| c\n%% a note\nclass a,c hot;\nclassDef hot fill:red\n')
     assert chart

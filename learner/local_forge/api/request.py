@@ -95,6 +95,8 @@ def _entered(view: Callable[..., ResponseReturnValue]) -> Callable[..., Response
         g.user = authenticate()
         here = forge()
         owner, name = values.pop("owner", here.owner), values.pop("repo", here.name)
+        if "\0" in request.path or any("\0" in value for value in request.args.values()):
+            raise not_found()
         if f"{owner}/{name}".lower() != here.full_name.lower():
             raise not_found()
         with here.turn():
@@ -119,7 +121,12 @@ class Body:
         return value
 
     def text(self, key: str) -> str | None:
-        return cast("str | None", self._typed(key, str, "a string"))
+        value = cast("str | None", self._typed(key, str, "a string"))
+        if value is not None and not speakable(value):
+            raise Refusal(
+                422, f"Invalid request.\n\nFor 'properties/{key}', the text holds characters that can't be stored."
+            )
+        return value
 
     def required(self, key: str) -> str:
         """Raises: 422 when it is missing."""
@@ -146,10 +153,15 @@ class Body:
         return None if values is None else names_in(values, inner)
 
 
+def speakable(text: str) -> bool:
+    """False for text that neither git nor UTF-8 can hold: a null character, half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
 def names_in(values: Sequence[Any], inner: str = "name") -> list[str]:
     """The texts of a list whose items are texts or objects that hold one under `inner`. Raises: 422."""
     found = [v.get(inner) if isinstance(v, dict) else v for v in values]
-    if not all(isinstance(v, str) for v in found):
+    if not all(isinstance(v, str) and speakable(v) for v in found):
         raise Refusal(422, "Invalid request.\n\nA list of strings was expected.")
     return [str(v) for v in found]
 

@@ -82,6 +82,7 @@ class BaseShapes:
         self.api = f"{site}/api/v3"
         self.repo_url = f"{self.api}/repos/{forge.full_name}"
         self.web = f"{site}/{forge.full_name}"
+        self._plain: Json | None = None
 
     def node(self, kind: str, id: object) -> str:
         """An opaque id, as GitHub's `node_id`."""
@@ -148,6 +149,13 @@ class BaseShapes:
 
     def repository(self, viewer: User | None = None) -> Json:
         """The full repository; what `viewer` may do in it when they are given."""
+        if self._plain is None:
+            self._plain = self._repository()
+        if viewer is None:
+            return self._plain
+        return self._plain | {"permissions": {key: viewer.may(role) for key, role in _PERMISSIONS.items()}}
+
+    def _repository(self) -> Json:
         forge = self.forge
         created = forge.store.setting("created_at")
         issues = forge.open_issues()
@@ -203,9 +211,4 @@ class BaseShapes:
         )
         shape |= {key: forge.setting(key) for key in merging}
         shape |= {"merge_commit_title": "MERGE_MESSAGE", "merge_commit_message": "PR_TITLE"}
-        if viewer:
-            shape["permissions"] = {key: viewer.may(role) for key, role in _PERMISSIONS.items()}
         return shape
-
-    def minimal_repository(self) -> Json:
-        return self.repository()

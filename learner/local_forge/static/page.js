@@ -25,7 +25,6 @@
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of rows) {
-      row.style.display = "";
       row.hidden = !words.every((word) => (row.dataset.text || "").includes(word));
     }
     const empty = $(".js-empty");

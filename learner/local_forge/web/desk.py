@@ -122,7 +122,7 @@ def _seated(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseR
             return to(f"/login?then={quote(then)}")
         here = forge()
         owner, name = values.pop("owner", here.owner), values.pop("repo", here.name)
-        if f"{owner}/{name}".lower() != here.full_name.lower():
+        if "\0" in request.path or f"{owner}/{name}".lower() != here.full_name.lower():
             raise Refusal(404, "There is no such page here.")
         if request.method == "POST":
             check_same_page()

@@ -17,7 +17,7 @@ from itertools import pairwise
 
 MAX_NODES, MAX_EDGES = 80, 160
 _GAP_X, _GAP_Y, _LINE, _CHAR, _PAD = 36.0, 44.0, 18.0, 7.3, 16.0
-_ID = r"[A-Za-z0-9_][A-Za-z0-9_-]*?"
+_ID = r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*"
 _NODE = re.compile(
     rf"(?P<id>{_ID})(?:\(\[(?P<round>[^\]]*)\]\)|\{{(?P<choice>[^}}]*)\}}|\[(?P<box>[^\]]*)\])?(?::::(?P<css>\w+))?(?=\s|$|-)"
 )
