@@ -34,7 +34,7 @@ from learner.models import (
 )
 from learner.proposals import edit as edits
 from learner.proposals import select as selection
-from learner.proposals.brief import Brief, Draft, NoProposal, Proposer
+from learner.proposals.brief import Brief, Draft, NoProposal, Proposer, fingerprint
 from learner.replay import replay
 from learner.runbook_file import InvalidRunbook, RunbookFile, parse
 from learner.settings import RepositorySettings
@@ -63,6 +63,7 @@ class Scene:
     now: datetime
     reviews: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     classifier: ModelClient | None = None
+    candidates: int = 1
     tell: Tell = field(default=lambda _line: None)
 
 
@@ -117,28 +118,65 @@ def draft(scene: Scene, case: Case, verdict: Verdict, work: selection.Work) -> D
             p.fingerprint for p in scene.memory.of(cluster.runbook_id) if p.state == "closed"
         ),
     )
-    usage, notes, why = Usage(), [], []
-    refused: Checked | None = None
+    tries = Tries()
     for proposer in scene.proposers:
-        attempt = brief
-        for _ in range(1 + scene.settings.model.repair_rounds):
-            answer = proposer.propose(attempt)
-            usage += answer.usage
-            if isinstance(answer, NoProposal):
-                why.append(f"{proposer.name}: {answer.reason}")
-                notes.append(f"{proposer.name} gave no proposal: {answer.reason}.")
+        passed = attempt(proposer, brief, scene.candidates, scene.settings.model.repair_rounds, tries)
+        if passed:
+            best = min(passed, key=_rank)
+            others = (f"{len(passed)} candidates passed every check; this one ranks first",) if len(passed) > 1 else ()
+            proposal = best.model_copy(update={"usage": tries.usage, "notes": (*tries.notes, *best.notes, *others)})
+            found = {"outcome": "proposed", "reason": proposal.edit.summary, "proposal": proposal}
+            return base.model_copy(
+                update={**found, "usage": tries.usage, "findings": proposal.findings, "replay": proposal.replay}
+            )
+    if tries.refused is not None:
+        found = {"outcome": "rejected", "reason": "; ".join(tries.refused.reasons)[:500]}
+        return base.model_copy(
+            update={**found, "usage": tries.usage, "findings": tries.refused.findings, "replay": tries.refused.replay}
+        )
+    return base.model_copy(update={"reason": "; ".join(tries.why)[:500] or "nothing fits", "usage": tries.usage})
+
+
+@dataclass
+class Tries:
+    """What drafting for one cluster has cost and met so far."""
+
+    usage: Usage = field(default_factory=Usage)
+    notes: list[str] = field(default_factory=list)
+    why: list[str] = field(default_factory=list)
+    refused: Checked | None = None
+
+
+def attempt(proposer: Proposer, brief: Brief, candidates: int, repair_rounds: int, tries: Tries) -> list[Proposal]:
+    """Up to `candidates` proposals that passed every check; what was refused is fed back, `repair_rounds` times."""
+    passed: list[Proposal] = []
+    for _ in range(candidates + repair_rounds):
+        answer = proposer.propose(brief)
+        tries.usage += answer.usage
+        if isinstance(answer, NoProposal):
+            if not passed:
+                tries.why.append(f"{proposer.name}: {answer.reason}")
+                tries.notes.append(f"{proposer.name} gave no proposal: {answer.reason}")
+            break
+        checked = check(answer, brief)
+        if checked.proposal is not None:
+            passed.append(checked.proposal.model_copy(update={"notes": answer.notes}))
+            said: tuple[str, ...] = (f"a candidate that passed was: {answer.edit.summary}; make a different one",)
+            if len(passed) == candidates:
                 break
-            checked = check(answer, brief)
-            if checked.proposal is not None:
-                proposal = checked.proposal.model_copy(update={"usage": usage, "notes": (*notes, *answer.notes)})
-                return base.model_copy(update={"outcome": "proposed", "reason": proposal.edit.summary, "proposal": proposal, "usage": usage,
-                                               "findings": proposal.findings, "replay": proposal.replay})  # fmt: skip
-            refused = checked
-            attempt = replace(attempt, refused=(*attempt.refused, *checked.reasons))
-    if refused is not None:
-        return base.model_copy(update={"outcome": "rejected", "reason": "; ".join(refused.reasons)[:500], "usage": usage,
-                                       "findings": refused.findings, "replay": refused.replay})  # fmt: skip
-    return base.model_copy(update={"reason": "; ".join(why)[:500] or "nothing fits", "usage": usage})
+        else:
+            tries.refused, said = checked, checked.reasons
+        known = brief.rejected_fingerprints | {fingerprint(brief.parent, answer.edit)}
+        brief = replace(brief, refused=(*brief.refused, *said), rejected_fingerprints=known)
+    return passed
+
+
+def _rank(proposal: Proposal) -> tuple[int, int, int, int, str]:
+    """Better ones first: what replay knows, then graver findings, reach, size; the fingerprint ends every tie."""
+    certainty = ("fixed", "plausible", "none").index(proposal.replay.verdict)
+    gravity = sum(4**finding.level.rank for finding in proposal.findings)
+    reach = len(proposal.capabilities.added) + len(proposal.capabilities.widened)
+    return certainty, gravity, reach, len(proposal.edit.operations), proposal.fingerprint
 
 
 @dataclass(frozen=True)

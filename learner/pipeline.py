@@ -54,7 +54,7 @@ from learner.telemetry.fold import Folded, fold
 from learner.telemetry.redact import Redactor
 from learner.telemetry.spool import Spool
 from learner.telemetry.state import State
-from learner.triage.classify import cache_key
+from learner.triage.classify import cache_key, cacheable
 from learner.triage.clusters import ClusterFold, SuccessFold, open_clusters, successes_of
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class Job:
     proposers: tuple[Proposer, ...]
     gateway: Gateway | None = None
     classifier: ModelClient | None = None
+    candidates: int = 1
     base: str = "main"
     tell: Tell = field(default=lambda _line: None)
 
@@ -195,6 +196,7 @@ def plan(job: Job, seen: Seen | None = None) -> Plan:
         settings=job.settings,
         proposers=job.proposers,
         classifier=job.classifier,
+        candidates=job.candidates,
         now=job.now,
         tell=job.tell,
     )
@@ -377,6 +379,11 @@ def mostly_unverified(state: State) -> tuple[str, ...]:
     return tuple(v.ref for v in version_metrics(state.held("versions")) if v.unverified * 2 > v.runs)
 
 
+def _passing(reason: str) -> bool:
+    """Whether a try failed for something that may be over by the next run."""
+    return "model_unreachable" in reason or "model_budget" in reason
+
+
 def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence[Any], state: str) -> None:
     """Ledger first, forge second: a branch is only adopted when the ledger knew its head before it was pushed."""
     reviews: dict[str, dict[str, Any]] = {}
@@ -392,13 +399,13 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
         }  # fmt: skip
     for decision in planned.decisions:
         cluster = decision.cluster
-        if decision.outcome in ("rejected", "no_proposal"):
+        if decision.outcome in ("rejected", "no_proposal") and not _passing(decision.reason):
             held = review(cluster.runbook_ref)
             held["attempts"] = {**held.get("attempts", {})}
             held["attempts"][cluster.signature] = {
                 "outcome": decision.outcome, "reason": decision.reason, "failures": cluster.failures, "by": made_by(job.proposers),
             }  # fmt: skip
-        if decision.verdict.decided_by.startswith("model:"):
+        if cacheable(decision.verdict):
             held = review(cluster.runbook_ref)
             held["verdicts"] = {
                 **held.get("verdicts", {}),

@@ -42,10 +42,22 @@ def repository_options(function: F) -> F:
 
 def model_options(function: F) -> F:
     """--record, --replay and --candidates."""
+    folder = click.Path(path_type=Path, file_okay=False)
     for option in (
-        click.option("--record", type=click.Path(path_type=Path, file_okay=False), help="Keep every exchange with a model in this folder."),
-        click.option("--replay", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Answer from kept exchanges instead of a model."),
-    ):  # fmt: skip
+        click.option("--record", type=folder, help="Keep every exchange with a model in this folder."),
+        click.option(
+            "--replay",
+            type=click.Path(path_type=Path, file_okay=False, exists=True),
+            help="Answer from kept exchanges instead of a model.",
+        ),
+        click.option(
+            "--candidates",
+            type=click.IntRange(1, 8),
+            default=1,
+            show_default=True,
+            help="Drafts a cluster; the best by checks and replay is proposed.",
+        ),
+    ):
         function = option(function)
     return function
 
@@ -113,7 +125,13 @@ def proposers(client: ModelClient | None, folder: Path | None = None) -> tuple[P
 
 
 def build(
-    repo: Path, remote: str, *, record: Path | None = None, replay: Path | None = None, forge: bool = True
+    repo: Path,
+    remote: str,
+    *,
+    record: Path | None = None,
+    replay: Path | None = None,
+    candidates: int = 1,
+    forge: bool = True,
 ) -> Job:
     """The job of one run: settings from main, the forge and the model by their variables."""
     from learner.pipeline import Job, fetch_main
@@ -138,6 +156,7 @@ def build(
         proposers=proposers(client),
         gateway=gateway(git, remote, settings) if forge else None,
         classifier=client,
+        candidates=candidates,
         tell=tell,
     )
 

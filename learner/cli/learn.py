@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--min-failures", type=click.IntRange(1), help="Overrides limits.min_failures.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
-    repo: Path, remote: str, record: Path | None, replay: Path | None, dry_run: bool, runbooks: Path | None,
+    repo: Path, remote: str, record: Path | None, replay: Path | None, candidates: int, dry_run: bool, runbooks: Path | None,
     telemetry_path: Path | None, min_failures: int | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Read what is new, work out why runs failed, and open one pull request per improved runbook.
@@ -49,11 +49,13 @@ def command(
     if runbooks is not None and telemetry_path is not None:
         if not dry_run:
             raise click.UsageError("plain folders have nowhere to publish to: add --dry-run")
-        decisions, skipped, unverified, usage = _plain(runbooks, telemetry_path, record, replay, min_failures)
+        decisions, skipped, unverified, usage = _plain(
+            runbooks, telemetry_path, record, replay, candidates, min_failures
+        )
         return _show(decisions, skipped, unverified, usage, as_json)
     from learner import pipeline
 
-    job = jobs.build(repo, remote, record=record, replay=replay)
+    job = jobs.build(repo, remote, record=record, replay=replay, candidates=candidates)
     if dry_run:
         planned = pipeline.plan(job)
         return _show(planned.decisions, planned.skipped, planned.unverified, planned.usage, as_json)
@@ -169,7 +171,12 @@ def _decision(decision: Decision) -> dict[str, Any]:
 
 
 def _plain(
-    runbooks: Path, telemetry_path: Path, record: Path | None, replay: Path | None, min_failures: int | None
+    runbooks: Path,
+    telemetry_path: Path,
+    record: Path | None,
+    replay: Path | None,
+    candidates: int,
+    min_failures: int | None,
 ) -> Any:
     from learner import pipeline
     from learner.decide import Scene, decide
@@ -208,6 +215,7 @@ def _plain(
             proposers=jobs.proposers(client),
             now=datetime.now(UTC),
             classifier=client,
+            candidates=candidates,
             tell=tell,
         )
     )

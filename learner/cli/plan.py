@@ -22,14 +22,14 @@ from learner.console import out, tell
     show_default=True,
     help="Where the plan is written.",
 )
-def command(repo: Path, remote: str, record: Path | None, replay: Path | None, target: Path) -> int:
+def command(repo: Path, remote: str, record: Path | None, replay: Path | None, candidates: int, target: Path) -> int:
     """Decide everything, write it down as plan.json, change nothing.
 
     A token that may read is enough. `learner apply plan.json` carries it out, after checking it again.
     """
     from learner import pipeline
 
-    planned = pipeline.plan(jobs.build(repo, remote, record=record, replay=replay))
+    planned = pipeline.plan(jobs.build(repo, remote, record=record, replay=replay, candidates=candidates))
     target.write_text(planned.model_dump_json(indent=2) + "\n", encoding="utf-8")
     show_decisions(planned.decisions)
     out().print(f"{len(planned.proposals)} proposals planned" if planned.proposals else "nothing to propose")
