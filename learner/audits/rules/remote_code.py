@@ -9,7 +9,7 @@ from learner.audits.base import Change, Evidence, Rule
 from learner.audits.code import Running, new_running
 from learner.audits.decode import decodes
 from learner.audits.programs import INTERPRETERS, SHELLS, flatten
-from learner.audits.simple import Simple
+from learner.audits.simple import UNREAD, Simple
 from learner.models import Finding, Level
 
 _FETCHERS = frozenset(
@@ -114,6 +114,8 @@ def _found(ran: Running) -> Iterator[tuple[Level, str]]:
 
 
 def _one(command: Simple) -> tuple[Level, str] | None:
+    if command.words == (UNREAD,):
+        return Level.BLOCK, "wraps a command so deep that nobody can read it"
     interpreter = (
         command.name in SHELLS or bool(INTERPRETERS.fullmatch(command.name)) or command.name in ("eval", "source", ".")
     )
