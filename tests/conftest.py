@@ -13,7 +13,9 @@ _connect = socket.socket.connect
 
 
 def _loopback_only(self: socket.socket, address: Any) -> None:
-    if self.family in (socket.AF_INET, socket.AF_INET6) and not (address[0].startswith("127.") or address[0] in ("::1", "localhost")):
+    if self.family in (socket.AF_INET, socket.AF_INET6) and not (
+        address[0].startswith("127.") or address[0] in ("::1", "localhost")
+    ):
         raise AssertionError(f"a test tried to reach {address}; only loopback is allowed")
     _connect(self, address)
 
@@ -25,7 +27,12 @@ def _guards(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     for name in list(os.environ):
-        if name.startswith(("GIT_", "GITHUB_", "LEARNER_", "OPENAI_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")) and name != "LEARNER_NO_SKIPS":
+        if (
+            name.startswith(
+                ("GIT_", "GITHUB_", "LEARNER_", "OPENAI_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+            )
+            and name != "LEARNER_NO_SKIPS"
+        ):
             monkeypatch.delenv(name)
 
 

@@ -47,7 +47,9 @@ def test_a_state_does_not_differ_from_itself(state: dict[str, Any]) -> None:
 
 @given(states, states)
 def test_differences_turned_round_are_the_differences_the_other_way(one: dict[str, Any], other: dict[str, Any]) -> None:
-    turned = {path: {"before": sides["after"], "after": sides["before"]} for path, sides in facts.diff(other, one).items()}
+    turned = {
+        path: {"before": sides["after"], "after": sides["before"]} for path, sides in facts.diff(other, one).items()
+    }
     assert facts.diff(one, other) == turned
 
 

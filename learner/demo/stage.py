@@ -119,7 +119,7 @@ class Stage:
         """Where supervisord listens. A socket's path has room for about a hundred bytes (unix(7), sun_path)."""
         if len(str(self.folder)) < 70:
             return self.folder / "run/supervisor.sock"
-        short = Path(tempfile.mkdtemp(prefix="learner-", dir="/tmp"))  # noqa: S108 the folder is ours alone
+        short = Path(tempfile.mkdtemp(prefix="learner-", dir="/tmp"))
         self._open.callback(shutil.rmtree, short, ignore_errors=True)
         return short / "s"
 

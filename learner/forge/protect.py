@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from learner.errors import ForgeError, LearnerError, Refused
+from learner.errors import LearnerError, Refused
 from learner.forge.gateway import Gateway, translated
 from learner.forge.person import Person
 
@@ -63,19 +63,14 @@ def protect(
 
 def _branch(gateway: Gateway, branch: str, checks: Sequence[str]) -> Iterator[str]:
     url = f"{gateway._repo.url}/branches/{branch}"
+    if gateway.look(f"looking for {branch}", lambda repo: _get(gateway, url)) is None:
+        raise LearnerError(f"{gateway.name} has no branch {branch}", f"push it first: git push origin {branch}")
     held: Any = gateway.look(f"reading the protection of {branch}", lambda repo: _get(gateway, f"{url}/protection"))
     wanted = rules(held or {}, checks)
     if held is not None and _told(held) == wanted:
         return
-    try:
-        with translated(f"protecting {branch}"):
-            gateway._repo.requester.requestJsonAndCheck("PUT", f"{url}/protection", input=wanted)
-    except ForgeError as e:
-        if e.status == 404:
-            raise LearnerError(
-                f"{gateway.name} has no branch {branch}", f"push it first: git push origin {branch}"
-            ) from e
-        raise
+    with translated(f"protecting {branch}"):
+        gateway._repo.requester.requestJsonAndCheck("PUT", f"{url}/protection", input=wanted)
     yield f"{branch} takes pull requests alone, reviewed by code owners; nobody bypasses that"
 
 

@@ -147,13 +147,16 @@ def follow_up(gateway: Gateway, plan: Plan) -> list[Published]:
     if not plan.closings and not plan.news:
         return []
     open_now = {pull.number: pull for pull in gateway.pulls(PREFIX) if pull.state == "open"}
-    done = []
-    for closing in plan.closings:
-        if closing.number in open_now:
-            done.append(close_moot(gateway, open_now.pop(closing.number), closing.reason))
+    done = [
+        close_moot(gateway, open_now.pop(closing.number), closing.reason)
+        for closing in plan.closings
+        if closing.number in open_now
+    ]
     for news in plan.news:
         pull = open_now.get(news.number)
         if pull is not None:
             changed = more_evidence(gateway, pull, news.failures, news.newest)
-            done.append(Published(pull.title.split(":")[0], "updated" if changed else "unchanged", pull.number, pull.url))
+            done.append(
+                Published(pull.title.split(":")[0], "updated" if changed else "unchanged", pull.number, pull.url)
+            )
     return done

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from places import DANA, Place
 from pytest_httpserver import HTTPServer
-from samples import document
 
 from learner.repository.git import Git, Identity
+from places import DANA, Place
+from samples import document
 
 TOKEN = "token-of-the-learner"
 
@@ -23,7 +23,11 @@ def learner(place: Place, *words: str, **env: str) -> subprocess.CompletedProces
     settings = {"LEARNER_TOKEN": TOKEN, "GITHUB_API_URL": place.settings.api_url, **env}
     kept = {k: v for k, v in {**os.environ, **settings}.items() if v}
     return subprocess.run(
-        [sys.executable, "-m", "learner", *words, "--repo", str(place.git.path)], capture_output=True, text=True, env=kept, timeout=90
+        [sys.executable, "-m", "learner", *words, "--repo", str(place.git.path)],
+        capture_output=True,
+        text=True,
+        env=kept,
+        timeout=90,
     )
 
 
@@ -94,7 +98,9 @@ def test_a_forge_that_answers_500_is_healed_by_the_next_run(place: Place, httpse
     ],
     ids=["no json", "no utf-8", "another client's", "too large", "a path out of the tree"],
 )
-def test_bad_telemetry_is_set_aside_with_its_reason_and_the_run_goes_on(place: Place, name: str, content: bytes) -> None:
+def test_bad_telemetry_is_set_aside_with_its_reason_and_the_run_goes_on(
+    place: Place, name: str, content: bytes
+) -> None:
     inbox(place, name, content)
     done = learner(place, "learn")
     assert done.returncode == 3, done.stderr

@@ -18,7 +18,12 @@ def learner(*words: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedPr
     import os
 
     return subprocess.run(
-        [sys.executable, "-m", "learner", *words], cwd=cwd, capture_output=True, text=True, env={**os.environ, **env}, timeout=60
+        [sys.executable, "-m", "learner", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        timeout=60,
     )
 
 

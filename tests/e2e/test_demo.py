@@ -27,10 +27,8 @@ def start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
 
 def left_behind(tmp_path: Path) -> list[str]:
     """Processes and files of a demo that should be gone."""
-    alive = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(tmp_path) in word for word in process.info["cmdline"] or ()):
-            alive.append(" ".join(process.info["cmdline"]))
+    lines = [process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"])]
+    alive = [" ".join(line) for line in lines if any(str(tmp_path) in word for word in line)]
     return alive + [str(path) for path in tmp_path.glob("learner-demo-*")]
 
 

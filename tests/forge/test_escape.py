@@ -17,7 +17,9 @@ HOSTILE = [
     "[link](javascript:alert(1))", "https://github.com/acme/runbooks/issues/1", "\u202egnp.exe", "a\x1b[31mred", "Co-authored-by: x <x@y>",
     "> [!CAUTION]\n> nothing", "$$x$$", "- [ ] task", "&#64;octocat", "line\u2028break",
 ]  # fmt: skip
-texts = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=80), st.lists(st.sampled_from(HOSTILE), max_size=3).map("\n".join))
+texts = st.one_of(
+    st.sampled_from(HOSTILE), st.text(max_size=80), st.lists(st.sampled_from(HOSTILE), max_size=3).map("\n".join)
+)
 
 
 def words(html: str) -> str:

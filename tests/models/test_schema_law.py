@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
-from samples import document
 
 from learner.models import ExecutionResult, Incident, Runbook, RunbookEdit
 from learner.settings import HostSettings, RepositorySettings
 from learner.strict import schema_of, validator
+from samples import document
 
 RUNBOOK: dict[str, Any] = {
     "id": "RB-LIN-SERVICE-001", "version": 1, "name": "n", "description": "d", "platform": "linux",
@@ -91,7 +91,9 @@ def mutants(draw: st.DrawFn) -> tuple[type[BaseModel], Any]:
         if not isinstance(tree, dict):
             break
         place = draw(st.sampled_from(places(tree)))
-        tree = changed(tree, place, draw(st.sampled_from(["set", "set", "set", "drop", "add"])), draw(st.sampled_from(NASTY)))
+        tree = changed(
+            tree, place, draw(st.sampled_from(["set", "set", "set", "drop", "add"])), draw(st.sampled_from(NASTY))
+        )
     return model, tree
 
 
@@ -141,8 +143,16 @@ def texts_that_are_no_template(tree: Any) -> str:
 
 
 def expressions(tree: Any) -> list[str]:
-    steps = [s for part in ("steps", "rollback", "finally") for s in (tree.get(part) or []) if isinstance(s, dict)] if isinstance(tree, dict) else []
-    found = [*(tree.get("preconditions") or [])] if isinstance(tree, dict) and isinstance(tree.get("preconditions"), list) else []
+    steps = (
+        [s for part in ("steps", "rollback", "finally") for s in (tree.get(part) or []) if isinstance(s, dict)]
+        if isinstance(tree, dict)
+        else []
+    )
+    found = (
+        [*(tree.get("preconditions") or [])]
+        if isinstance(tree, dict) and isinstance(tree.get("preconditions"), list)
+        else []
+    )
     for step in steps:
         found.append(step.get("when"))
         if isinstance(step.get("retry"), dict):
@@ -168,4 +178,6 @@ def test_schema_and_model_agree(case: tuple[type[BaseModel], Any]) -> None:
     if model is Runbook and (beyond_a_schema(tree) or bad_expression(tree)):
         return
     errors = list(VALIDATORS[model].iter_errors(tree))
-    assert model_says(model, tree) == (not errors), [e.message for e in errors[:3]] or "the schema accepts it, the model does not"
+    assert model_says(model, tree) == (not errors), [
+        e.message for e in errors[:3]
+    ] or "the schema accepts it, the model does not"

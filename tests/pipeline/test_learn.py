@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from places import LEARNER, Place
-from samples import result
 
 from learner import ledger, pipeline
 from learner.cli.job import proposers
@@ -21,6 +19,8 @@ from learner.repository.git import Git, Identity
 from learner.settings import LimitSettings, RepositorySettings, TelemetrySettings
 from learner.telemetry.inbox import push
 from learner.telemetry.spool import Spool
+from places import LEARNER, Place
+from samples import result
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PID = "/run/web/web.pid"
