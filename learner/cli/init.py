@@ -95,18 +95,19 @@ def _repository(repo: Path, remote: str, owners: Sequence[str], as_json: bool) -
             raise click.BadParameter(f"{owner!r} is no @login, @org/team or address", param_hint="--owner")
     texts = {name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for name, schema in schemas().items()}
     files = repository_files(owners, texts)
-    tree = look(repo, *files)
+    tree = look(repo)
     written = write(tree.root, files)
+    ignored = tree.ignored(files)
     steps = list(_next_steps(tree, remote, owners, bool(written.new)))
     if as_json:
         document({"root": str(tree.root), "written": list(written.new), "kept": list(written.kept),
-                  "ignored": list(tree.ignored), "next": steps})  # fmt: skip
+                  "ignored": list(ignored), "next": steps})  # fmt: skip
         return
     for name in written.new:
         out().print(f"[green]written[/green] {name}")
     for name in written.kept:
         out().print(f"[dim]kept    {name}[/dim]")
-    for name in tree.ignored:
+    for name in ignored:
         out().print(f"[yellow]ignored[/yellow] {name}: a .gitignore keeps it out of commits")
     _say_next(steps)
 

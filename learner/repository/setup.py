@@ -3,6 +3,7 @@ does not matter. The loop itself runs plain git (`repository.git`)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,6 @@ class WorkTree:
     """None on a detached head."""
     remotes: dict[str, str]
     """Name → address, without credentials."""
-    ignored: tuple[str, ...] = ()
-    """Of the paths asked for, those that Git would not take."""
 
     def has_branch(self, remote: str, branch: str) -> bool:
         """Whether this clone has fetched that branch."""
@@ -29,8 +28,19 @@ class WorkTree:
         with Repo(self.root) as repo:
             return any(ref.path == f"refs/remotes/{remote}/{branch}" for ref in repo.refs)
 
+    def ignored(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Those of `paths` that a .gitignore keeps out of commits."""
+        from git import GitCommandError, Repo
 
-def look(path: Path, *asked: str) -> WorkTree:
+        with Repo(self.root) as repo:
+            try:
+                return tuple(repo.ignored(*paths))
+            except GitCommandError:
+                # A path behind a link inside the work tree: git has no opinion on those.
+                return ()
+
+
+def look(path: Path) -> WorkTree:
     """The work tree that `path` is in.
 
     Raises: `LearnerError` when it is in none.
@@ -48,5 +58,4 @@ def look(path: Path, *asked: str) -> WorkTree:
             root=Path(repo.working_tree_dir),
             branch=None if repo.head.is_detached else repo.head.ref.name,
             remotes={remote.name: without_credentials(remote.url) for remote in repo.remotes},
-            ignored=tuple(repo.ignored(*asked)) if asked else (),
         )

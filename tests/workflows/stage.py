@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.places import DANA, TOKENS, Place
 
 from learner.repository.git import Git
+from tests.places import DANA, TOKENS, Place
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / ".github/workflows"
@@ -152,7 +152,7 @@ class Act:
             *[word for name, value in self.secrets.items() for word in ("-s", f"{name}={value}")],
         ]  # fmt: skip
         # Whatever would leave this machine ends at a port where nobody listens.
-        closed = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
+        closed = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
         host = {k: v for k, v in os.environ.items() if k not in ("GITHUB_ACTIONS", "VIRTUAL_ENV")}
         done = subprocess.run(
             argv, env=host | closed | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "ACT_DISABLE_VERSION_CHECK": "1"},

@@ -10,25 +10,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.places import DANA, TOKENS, Place, place  # noqa: F401
-from tests.samples import result
-from tests.workflows.stage import Act, act_in
 
 from learner.repository.git import Git, Identity
 from learner.telemetry.inbox import push
 from learner.telemetry.spool import Spool
+from tests.places import DANA, TOKENS, Place
+from tests.samples import result
+from tests.workflows.stage import Act, act_in
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 APP = {"LEARNER_APP_CLIENT_ID": "Iv23example"}
 # What an attacker may put into any text of an event.
-HOSTILE = '"; touch owned; $(touch owned) `touch owned` ${{ secrets.GITHUB_TOKEN }} \' ::stop-commands::x'
+HOSTILE = "\"; touch owned; $(touch owned) `touch owned` ${{ secrets.GITHUB_TOKEN }} ' ::stop-commands::x"
 
 
 @pytest.fixture
-def act(place: Place, tmp_path: Path) -> Act:  # noqa: F811
+def act(place: Place, tmp_path: Path) -> Act:
     settings = "limits: {cooldown_hours: 0}\nalerts: {review_backlog: 0}\n"
     return act_in(
-        place, tmp_path, "learn.yml", "report.yml", "validate.yml", "execute.yml", more={".github/learner.yml": settings}
+        place,
+        tmp_path,
+        "learn.yml",
+        "report.yml",
+        "validate.yml",
+        "execute.yml",
+        more={".github/learner.yml": settings},
     )
 
 
@@ -40,9 +46,7 @@ def send_failures(place: Place, tmp_path: Path) -> None:
         spool.add(
             result(execution_id=ident, evidence_bundle_id=f"ev-{ident}", parameters={"service": "web", "port": 8080})
         )
-    done = push(
-        spool, place.git, "origin", client_id="acme", executor_id="agent", author=Identity("a", "a@x"), now=NOW
-    )
+    done = push(spool, place.git, "origin", client_id="acme", executor_id="agent", author=Identity("a", "a@x"), now=NOW)
     assert done.sent == 2
 
 
