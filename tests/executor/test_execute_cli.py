@@ -297,3 +297,49 @@ def test_wrong_usage_is_told(site: Site, tmp_path: Path) -> None:
         "is no address of a host"
         in learner(site, "execute", "RB-LIN-TEST-001", "--host", "ftp://x", "--no-push").stderr
     )
+
+
+def test_an_alert_runs_the_runbook_that_fits_on_every_host_it_is_told(site: Site, sshd: Any, tmp_path: Path) -> None:
+    site.settings("labels: {tier: web}\nssh_options: " + json.dumps(list(sshd.options)) + "\n")
+    text = runbook("- {id: a, action: check_disk_usage, params: {path: \"{{ mountpoint }}\"}}", incident_type="disk_full",
+                   more="parameters:\n  mountpoint: {type: string}\n")  # fmt: skip
+    site.runbook(text)
+    site.runbook(
+        text.replace("RB-LIN-TEST-001", "RB-LIN-TEST-002").replace("steps:", "selector: {tier: web}\nsteps:", 1)
+    )
+    alert = {"status": "firing", "labels": {"alertname": "HostOutOfDiskSpace", "mountpoint": "/", "instance": "far:9100"}, "fingerprint": "f1",
+             "startsAt": "2026-11-22T05:00:00Z"}  # fmt: skip
+    (tmp_path / "hosts").write_text(f"# two of them\n{sshd.address}\nssh://nobody@127.0.0.1:1  # not there\n")
+    words = (
+        "execute",
+        "--incident",
+        "-",
+        "--host",
+        "local",
+        "--hosts-file",
+        str(tmp_path / "hosts"),
+        "--json",
+        "--no-push",
+    )
+    done = learner(site, *words, stdin=json.dumps({"version": "4", "alerts": [alert]}))
+    assert done.returncode == 1, done.stderr
+    held = json.loads(done.stdout)
+    assert [(r["runbook_id"], r["status"], r["incident_id"]) for r in held["results"]] == [
+        ("RB-LIN-TEST-002", "success", "am-f1-20261122T050000Z")
+    ] * 2
+    assert len({r["hostname"] for r in held["results"]}) == 2
+    assert [r["host"] for r in held["refused"]] == ["ssh://nobody@127.0.0.1:1"]
+    assert (
+        "chose RB-LIN-TEST-002-v1, for disk_full on linux, labels tier=web; more closely than RB-LIN-TEST-001-v1"
+        in done.stderr
+    )
+    elsewhere = learner(
+        site,
+        "execute",
+        "--incident",
+        "-",
+        "--no-push",
+        "--no-fetch",
+        stdin=json.dumps({"version": "4", "alerts": [alert]}),
+    )
+    assert (elsewhere.returncode, "the incident is about far; this host is web-1" in elsewhere.stderr) == (1, True)
