@@ -51,10 +51,12 @@ class Objects:
         """The object that `name` names, with its bytes; None when there is none."""
         return self._ask(b"contents", name)
 
-    def tree(self, oid: str) -> list[TreeEntry]:
-        """The entries of a tree, or of a commit's tree; none when it is neither."""
-        found = self.read(f"{oid}^{{tree}}")
-        return list(parse_tree(found.content)) if found and found.content is not None else []
+    def tree(self, name: str) -> list[TreeEntry]:
+        """The entries of the tree that `name` (an id, or `commit:path`) names, or of a commit's; none when it is neither."""
+        found = self.read(name)
+        if found and found.kind == "commit":
+            found = self.read(f"{found.oid}^{{tree}}")
+        return list(parse_tree(found.content)) if found and found.kind == "tree" and found.content is not None else []
 
     def files(self, oid: str, prefix: str = "", depth: int = 16) -> Iterator[tuple[str, TreeEntry]]:
         """Path and entry of every file below a tree or commit, in Git's order; `prefix` is put before each path.

@@ -1,7 +1,7 @@
 """A repository that holds next to nothing: for a runner with an empty disk that wants what is new, not history.
 
 Commits come without their trees, trees one level at a time and only where two commits differ, blobs by name. It is
-what partial clone does on demand, done in few large questions instead of many small ones: about five round trips,
+what partial clone does on demand, done in few large questions instead of many small ones: about eight round trips,
 however large the branch is. It asks the server for filters; one without them sends the whole tip, which works too.
 
 Source: git-fetch(1) --filter; gitprotocol-v2(5); partial-clone design notes in Git's Documentation/technical.
@@ -44,6 +44,17 @@ class Lean:
         """Bring all trees and blobs of one commit, without its history."""
         self._fetch(None, [commit], "--depth=1", "--refetch")
 
+    def files(self, commit: str) -> dict[str, str]:
+        """Path → blob id of every file of one commit: all its trees are brought, and none of its blobs.
+
+        Raises: `GitError` when the remote can't be reached or has no such commit.
+        """
+        self.commits([commit])
+        tree = _tree_of(self.git, commit)
+        if missing := self._missing([tree]):
+            self._fetch("blob:none", missing)
+        return self.git.listing(commit)
+
     def blobs(self, oids: Iterable[str]) -> None:
         """Bring blobs."""
         missing = self._missing(oids)
@@ -54,7 +65,7 @@ class Lean:
         """Bring trees, without what is below them."""
         missing = self._missing(oids)
         if missing:
-            self._fetch("tree:1", missing)
+            self._fetch("tree:0", missing)
 
     def folders(self, commit: str, paths: Iterable[str]) -> None:
         """Bring the trees on the way to every folder of `paths`, and these, as far as they are there."""

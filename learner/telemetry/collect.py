@@ -13,7 +13,7 @@ from learner.errors import GitError
 from learner.models.execution import ExecutionResult
 from learner.models.fold import Fold
 from learner.models.records import SkippedFile
-from learner.repository.batch import in_pack_order, objects, stream, tree_files
+from learner.repository.batch import FOLDER, in_pack_order, objects, stream, tree_files
 from learner.repository.git import Git
 from learner.repository.lean import Lean
 from learner.telemetry import parse
@@ -110,7 +110,12 @@ def from_folder(
 
 
 def results(
-    git: Git, commit: str | None, execution_ids: Iterable[str], *, max_bytes: int = parse.MAX_BYTES
+    git: Git,
+    commit: str | None,
+    execution_ids: Iterable[str],
+    *,
+    lean: Lean | None = None,
+    max_bytes: int = parse.MAX_BYTES,
 ) -> dict[str, ExecutionResult]:
     """Execution id → result, for those that `commit` holds.
 
@@ -121,9 +126,12 @@ def results(
     wanted = set(execution_ids)
     if commit is None or not wanted:
         return {}
-    places = _likely(git, commit, wanted)
+    git = lean.git if lean else git
+    places = _likely(git, lean, commit, wanted)
     archives: dict[str, str] = {}
     if missing := wanted - places.keys():
+        if lean:
+            lean.everything(commit)
         for path, blob in tree_files(git, commit, parse.ROOT):
             if path.startswith(parse.ARCHIVE):
                 archives[path] = blob
@@ -215,18 +223,27 @@ def _id(path: str) -> str:
     return path.rpartition("/")[2].removesuffix(".json")
 
 
-def _likely(git: Git, commit: str, execution_ids: set[str]) -> dict[str, tuple[str, str]]:
+def _likely(git: Git, lean: Lean | None, commit: str, execution_ids: set[str]) -> dict[str, tuple[str, str]]:
     """Execution id → (path, blob id), for ids that lie at the date they carry or a day beside it."""
+    root = parse.ROOT.rstrip("/")
+    if lean:
+        lean.commits([commit])
+        lean.folders(commit, [root])
+    with objects(git) as reader:
+        clients = [entry.name for entry in reader.tree(f"{commit}:{root}") if entry.mode == FOLDER]
+    days = {day for execution_id in execution_ids for day in _around(execution_id[5:13])}
+    folders = [f"{root}/{client}/{day}" for client in clients for day in sorted(days)]
+    if lean:
+        lean.folders(commit, folders)
     found: dict[str, tuple[str, str]] = {}
     with objects(git) as reader:
-        clients = [entry.name for entry in reader.tree(f"{commit}:{parse.ROOT.rstrip('/')}")]
-        for execution_id in sorted(execution_ids):
-            for client in clients:
-                for day in _around(execution_id[5:13]):
-                    path = f"{parse.ROOT}{client}/{day}/{execution_id}.json"
-                    item = reader.info(f"{commit}:{path}")
-                    if item and item.kind == "blob" and parse.place(path):
-                        found.setdefault(execution_id, (path, item.oid))
+        for folder in folders:
+            for entry in reader.tree(f"{commit}:{folder}"):
+                path = f"{folder}/{entry.name}"
+                if _id(path) in execution_ids and parse.place(path):
+                    found.setdefault(_id(path), (path, entry.oid))
+    if lean:
+        lean.blobs(blob for _, blob in found.values())
     return found
 
 

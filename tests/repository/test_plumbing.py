@@ -101,6 +101,8 @@ def test_single_questions(git: Git) -> None:
         assert found
         assert (found.kind, found.content) == ("blob", b"1")
         assert reader.tree("1" * 40) == []
+        assert [entry.name for entry in reader.tree(f"{tip}:a")] == ["b", "d"]
+        assert reader.tree(f"{tip}:a/d") == []
 
 
 def test_a_tree_is_read_as_git_wrote_it(git: Git) -> None:

@@ -178,6 +178,7 @@ def test_folding_without_history_knows_archives_too(world: World) -> None:
     lean = runner(world, "run1")
     folded = fold(world, lean)
     assert (folded.results, folded.quarantined) == (1, ())
+    assert dated(0, 9).path not in world.files()
     got = collect(lean.git, folded.commit, FOLDS, state, lean=lean)
     assert (got.new, got.rebuilt) == (1, None)
 

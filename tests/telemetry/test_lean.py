@@ -9,7 +9,7 @@ import pytest
 from learner.errors import GitError
 from learner.repository.lean import Lean, beside
 from learner.telemetry import fold as folding
-from learner.telemetry.collect import collect
+from learner.telemetry.collect import collect, results
 from learner.telemetry.state import State
 from tests.telemetry.conftest import NOW, SETTINGS, WHO, World, numbered
 from tests.telemetry.test_collect import FOLDS
@@ -20,7 +20,7 @@ def served(world: World, request: pytest.FixtureRequest) -> World:
     """A remote that is asked over its protocol, with 40 results of the day before."""
     world.remote.run("config", "uploadpack.allowFilter", str(request.param == "filters").lower())
     for number in range(40):
-        day = 1 + number % 20
+        day = 2 + number % 20
         world.spool("old").add(numbered(number, started_at=f"2026-11-{day:02}T05:00:00Z"))
     world.push("old")
     world.fold()
@@ -49,7 +49,7 @@ def test_folding_and_collecting_without_history(served: World) -> None:
     before = collect(first.git, folded.commit, FOLDS, None, lean=first)
     assert before.new == 40
     for number in range(100, 103):
-        served.spool("new").add(numbered(number))
+        served.spool("new").add(numbered(number, started_at="2026-11-21T05:00:00Z"))  # a day that holds others
     served.push("new")
     second = runner(served, "run2")
     folded = fold(served, second)
@@ -62,7 +62,14 @@ def test_folding_and_collecting_without_history(served: World) -> None:
     assert after.state.canonical() == collect(whole, folded.commit, FOLDS, None).state.canonical()
     assert len(served.results()) == 43
     if served.remote.text("config", "uploadpack.allowFilter") == "true":
-        assert blobs_in(second) < 40, "what is new, the trees on its way, and no more"
+        assert blobs_in(second) == 3, "what is new, and no more"
+    evidence = runner(served, "run4")
+    wanted = ["exec-20261122-0100", "exec-20261122-0102"]
+    assert sorted(results(evidence.git, folded.commit, wanted, lean=evidence)) == wanted
+    if served.remote.text("config", "uploadpack.allowFilter") == "true":
+        assert blobs_in(evidence) == 2
+    odd = "exec-20261122-0007"
+    assert list(results(evidence.git, folded.commit, [odd], lean=evidence)) == [odd]
     third = runner(served, "run3")
     third.commits([folded.commit or ""])
     again = collect(third.git, folded.commit, FOLDS, after.state, lean=third)
@@ -70,8 +77,8 @@ def test_folding_and_collecting_without_history(served: World) -> None:
 
 
 def test_the_same_id_again_is_seen_without_history(served: World) -> None:
-    served.spool("new").add(numbered(1, started_at="2026-11-02T05:00:00Z"))
-    served.spool("new").add(numbered(2, started_at="2026-11-03T05:00:00Z", notes="other"))
+    served.spool("new").add(numbered(1, started_at="2026-11-03T05:00:00Z"))
+    served.spool("new").add(numbered(2, started_at="2026-11-04T05:00:00Z", notes="other"))
     served.push("new")
     folded = fold(served, runner(served, "run1"))
     assert folded.results == 0
@@ -110,3 +117,11 @@ def test_how_to_reach_the_remote_is_taken_over_from_the_clone(world: World, tmp_
     assert lean.git.text("config", "remote.origin.url") == str(world.remote.path)
     with pytest.raises(GitError):
         lean.commits(["1" * 40])
+
+
+def test_files_of_a_commit_without_their_bytes(served: World) -> None:
+    tip = served.remote.resolve("telemetry") or ""
+    lean = runner(served, "run1")
+    assert lean.files(tip) == served.remote.listing(tip)
+    if served.remote.text("config", "uploadpack.allowFilter") == "true":
+        assert blobs_in(lean) == 0
