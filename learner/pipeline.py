@@ -17,9 +17,10 @@ a candidate that was refused) is a value with a reason. People decide: the merge
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from learner import ledger
@@ -430,4 +431,17 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
 def report(job: Job) -> Metrics:
     """Metrics of all telemetry and all decisions, read only."""
     seen = look(job)
-    return metrics(seen.state.held("versions"), seen.memory, job.now, approved_blobs(job.git, seen.main))
+    week = f"run-{job.now - timedelta(days=7):%Y%m%dT%H%M%SZ}"
+    runs = [seen.book.analyses[run_id] for run_id in sorted(seen.book.analyses) if run_id >= week]
+    usage = sum((Usage.model_validate(run["usage"], strict=False) for run in runs), Usage())
+    return metrics(
+        seen.state.held("versions"), seen.memory, job.now, approved_blobs(job.git, seen.main), _latest(seen.book), usage
+    )
+
+
+def _latest(book: ledger.Ledger) -> tuple[Decision, ...]:
+    """The decisions of the latest run that had something to write down."""
+    if not book.analyses:
+        return ()
+    held = book.analyses[max(book.analyses)]["decisions"]
+    return tuple(Decision.model_validate_json(json.dumps(one)) for one in held)

@@ -51,6 +51,7 @@ def command(repo: Path, remote: str, check: bool, issues: bool, no_forge: bool, 
 
 def show(metrics: Metrics) -> None:
     """The report for people."""
+    from rich.markup import escape
     from rich.table import Table
 
     from learner.report.tables import COLUMNS, version_rows
@@ -66,6 +67,17 @@ def show(metrics: Metrics) -> None:
     for row in version_rows(metrics):
         table.add_row(*row)
     out().print(table)
+    for one in metrics.for_people:
+        out().print(
+            f"for people: {one.client_id}, {one.failure_type.replace('_', ' ')}, {one.failures} failures of "
+            f"{', '.join(one.runbooks)}: [dim]{escape(one.example)}[/dim]"
+        )
+    if metrics.usage_this_week.model_calls:
+        usage = metrics.usage_this_week
+        out().print(
+            f"models this week: {usage.model_calls} calls, {usage.input_tokens} + {usage.output_tokens} tokens, "
+            f"about ${usage.cost_usd:.2f}"
+        )
     for review in metrics.open_reviews:
         out().print(f"waiting: #{review.number} {review.ref}, {review.priority}, {review.age_hours:.1f} h")
     for ref in metrics.unverified:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -13,8 +13,9 @@ from pydantic import Field
 from learner.models.execution import ExecutionResult, ExecutionStatus
 from learner.models.fold import Held
 from learner.models.memory import Memory
+from learner.models.records import Decision, Usage
 from learner.models.runbook import RunbookRef, Severity
-from learner.strict import Count, Share, Strict, UtcInstant
+from learner.strict import Count, Share, Strict, Text, UtcInstant
 
 Z_95 = 1.959963984540054
 
@@ -54,6 +55,16 @@ class OpenReview(Strict):
     verdict: str
 
 
+class ForPeople(Strict):
+    """Failures that no better runbook would cure, at one client, by cause."""
+
+    client_id: Text
+    failure_type: Text
+    failures: Count
+    runbooks: tuple[RunbookRef, ...]
+    example: str
+
+
 class Metrics(Strict):
     """The report."""
 
@@ -68,6 +79,9 @@ class Metrics(Strict):
     versions: tuple[VersionMetrics, ...]
     unverified: tuple[RunbookRef, ...]
     """Versions whose runs are mostly unverified: they lack a verifier."""
+    for_people: tuple[ForPeople, ...] = ()
+    usage_this_week: Usage = Usage()
+    """What models were asked for, and about what it cost."""
 
 
 @dataclass(frozen=True)
@@ -146,10 +160,35 @@ def _version(ref: str, blobs: Mapping[str, Mapping[str, int]], approved: frozens
     )
 
 
+def for_people(decisions: Iterable[Decision]) -> tuple[ForPeople, ...]:
+    """What the latest decisions left to people, by client and cause, most failures first."""
+    groups: dict[tuple[str, str], list[tuple[int, Decision]]] = {}
+    for decision in decisions:
+        if decision.outcome == "not_improvable":
+            for client, failures in decision.cluster.by_client.items():
+                groups.setdefault((client, decision.verdict.failure_type.value), []).append((failures, decision))
+    found = [
+        ForPeople(
+            client_id=client,
+            failure_type=cause,
+            failures=sum(failures for failures, _ in members),
+            runbooks=tuple(sorted({decision.cluster.runbook_ref for _, decision in members})),
+            example=max(members, key=lambda member: (member[0], member[1].cluster.signature))[1].cluster.title,
+        )
+        for (client, cause), members in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.failures, one.client_id, one.failure_type)))
+
+
 def metrics(
-    held: Held, memory: Memory, now: datetime, approved_blobs: Mapping[str, frozenset[str]] | None = None
+    held: Held,
+    memory: Memory,
+    now: datetime,
+    approved_blobs: Mapping[str, frozenset[str]] | None = None,
+    decisions: Iterable[Decision] = (),
+    usage: Usage | None = None,
 ) -> Metrics:
-    """The report as of `now`."""
+    """The report as of `now`. `decisions` are the latest run's, `usage` is the week's."""
     counted = versions(held, approved_blobs)
     merged = [pull for pull in memory.pulls if pull.state == "merged"]
     rejected = [pull for pull in memory.pulls if pull.state == "closed" and "rejected:moot" not in pull.labels]
@@ -174,4 +213,6 @@ def metrics(
         ),
         versions=counted,
         unverified=tuple(v.ref for v in counted if v.runs >= 3 and v.unverified * 2 > v.runs),
+        for_people=for_people(decisions),
+        usage_this_week=usage or Usage(),
     )
