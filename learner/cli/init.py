@@ -151,13 +151,13 @@ def _host(
         raise LearnerError(
             f"{repository} has no remote {settings.gate.remote}", "clone the runbook repository: git clone ADDRESS"
         )
+    if path.exists():
+        raise LearnerError(f"{path} is there already", "edit it, or name another file with --out")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    except FileExistsError as e:
-        raise LearnerError(f"{path} is there already", "edit it, or name another file with --out") from e
-    except PermissionError as e:
+    except OSError as e:
         raise LearnerError(f"{path}: {e.strerror}", "run it with sudo, or name another file with --out") from e
     steps = []
     if not tree.has_branch(settings.gate.remote, settings.gate.branch):
