@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from benchmarks.telemetry.data import raw, repository
 from benchmarks.telemetry.table import Figure, median_seconds, most, timed
@@ -20,7 +21,10 @@ from learner.repository.git import Git, Identity, environment
 from learner.repository.lean import beside
 from learner.repository.objects import commit
 from learner.telemetry.collect import collect
+from learner.telemetry.state import State
 
+Side: TypeAlias = tuple[Git, int, State]
+"""A repository, how many results it holds, and the state of them."""
 WHO = Identity("bench", "bench@example.org")
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 NEW = 200
@@ -52,9 +56,12 @@ def figures(folder: Path, small: int, large: int, *, full: bool) -> Iterator[Fig
     shuffled = repository(folder / f"shuffled-{small}.git", small, shuffled=True)
     big = repository(folder / f"plain-{large}.git", large)
     yield from _full_pass(plain, shuffled, counts=full)
-    yield from _increment(plain, small, big, large, counts=full)
-    yield from _lean(plain, small, big, large, counts=full)
-    yield _memory(big, large, counts=full)
+    # one pass over the large one serves all: it is measured in a process of its own and leaves its state behind
+    megabytes, large_state = _measured_pass(big)
+    yield most(f"memory of a pass over {large:,}", megabytes, 400, " MB", counts=full)
+    sides = ((plain, small, _measured_pass(plain)[1]), (big, large, large_state))
+    yield from _increment(sides, counts=full)
+    yield from _lean(sides, counts=full)
 
 
 def _full_pass(plain: Git, shuffled: Git, *, counts: bool) -> Iterator[Figure]:
@@ -117,27 +124,25 @@ def _grown(git: Git, count: int) -> str:
     return commit(git, changes, ref="refs/bench/grown", parent=tip, message="m\n", author=WHO, when=NOW)
 
 
-def _increment(plain: Git, small: int, big: Git, large: int, *, counts: bool) -> Iterator[Figure]:
+def _increment(sides: tuple[Side, Side], *, counts: bool) -> Iterator[Figure]:
     seconds = []
-    for git, count in ((plain, small), (big, large)):
-        tip = git.resolve("telemetry")
-        state = collect(git, tip, FOLDS, None).state
+    for git, count, state in sides:
         grown = _grown(git, count)
         assert collect(git, grown, FOLDS, state).new == NEW
         seconds.append(median_seconds(partial(collect, git, grown, FOLDS, state), 15))
+    (_, small, _), (_, large, _) = sides
     said = f"  ({seconds[0] * 1000:.0f} → {seconds[1] * 1000:.0f} ms)"
     yield most(
         f"{NEW} new on {large:,} over {NEW} new on {small:,}", seconds[1] / seconds[0], 1.2, said=said, counts=counts
     )
 
 
-def _lean(plain: Git, small: int, big: Git, large: int, *, counts: bool) -> Iterator[Figure]:
+def _lean(sides: tuple[Side, Side], *, counts: bool) -> Iterator[Figure]:
     sizes = []
-    for git, count in ((plain, small), (big, large)):
+    for git, count, state in sides:
         git.run("config", "uploadpack.allowFilter", "true")
         git.run("config", "uploadpack.allowAnySHA1InWant", "true")
-        tip, grown = git.resolve("telemetry"), _grown(git, count)
-        state = collect(git, tip, FOLDS, None).state
+        grown = _grown(git, count)
         folder = git.path.parent / "lean.git"
         shutil.rmtree(folder, ignore_errors=True)
         lean = beside(git, f"file://{git.path}", folder)
@@ -149,16 +154,23 @@ def _lean(plain: Git, small: int, big: Git, large: int, *, counts: bool) -> Iter
         sizes.append(sum(pack.stat().st_size for pack in folder.glob("objects/pack/*.pack")) / NEW)
         shutil.rmtree(folder)
     yield most("bytes fetched per new result by an empty runner", max(sizes) / 1000, 2.5, " kB", counts=counts)
+    (_, small, _), (_, large, _) = sides
     said = f"  ({sizes[0]:.0f} → {sizes[1]:.0f} B)"
     yield most(f"the same, {large:,} over {small:,}", sizes[1] / sizes[0], 1.2, said=said, counts=counts)
 
 
-def _memory(git: Git, count: int, *, counts: bool) -> Figure:
-    # a process of its own: what was held before must not count
+def _measured_pass(git: Git) -> tuple[float, State]:
+    """The most memory in MB that a full pass holds, in a process of its own, and the state it gave."""
     code = (
-        "from benchmarks.telemetry import reading, table; from learner.repository.git import Git; from pathlib import Path\n"
-        f"git = Git(Path({str(git.path)!r}))\n"
-        "reading.collect(git, git.resolve('telemetry'), reading.FOLDS, None); print(table.peak_megabytes())"
+        "import sys; from pathlib import Path; from benchmarks.telemetry import reading, table\n"
+        "from learner.repository.git import Git\n"
+        "git = Git(Path(sys.argv[1]))\n"
+        "found = reading.collect(git, git.resolve('telemetry'), reading.FOLDS, None)\n"
+        "print(table.peak_megabytes()); print(found.state.canonical())"
     )
-    said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout
-    return most(f"memory of a pass over {count:,}", float(said), 400, " MB", counts=counts)
+    argv = [sys.executable, "-c", code, str(git.path)]
+    said = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.decode()
+    megabytes, _, state = said.partition("\n")
+    parsed = State.parse(state)
+    assert parsed
+    return float(megabytes), parsed
