@@ -107,7 +107,8 @@ def _respond(console: Console, stage: Stage) -> list[ExecutionResult]:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("runbook", "incident", "result", "verified", "took"):
         table.add_column(column, no_wrap=True)
-    table.add_column("error", overflow="ellipsis", no_wrap=True)
+    table.add_column("error", no_wrap=True)
+    room = max(20, console.width - 68)
     for runbook_id, held in incidents(stage):
         if runbook_id == "RB-LIN-API-001":
             stage.break_dependency()
@@ -126,7 +127,7 @@ def _respond(console: Console, stage: Stage) -> list[ExecutionResult]:
         colour = "green" if result.success else "red"
         table.add_row(
             result.runbook_ref, escape(incident.source or ""), f"[{colour}]{result.status.value}[/]", verdict,
-            f"{result.duration_seconds or 0:.1f} s", escape(_last_line(result.error_message)),
+            f"{result.duration_seconds or 0:.1f} s", escape(_last_line(result.error_message, room)),
         )  # fmt: skip
     console.print(table)
     pushed = push(
@@ -137,8 +138,9 @@ def _respond(console: Console, stage: Stage) -> list[ExecutionResult]:
     return results
 
 
-def _last_line(message: str | None) -> str:
-    return (message or "").strip().splitlines()[-1][:110] if message else ""
+def _last_line(message: str | None, room: int) -> str:
+    line = (message or "").strip().splitlines()[-1] if message else ""
+    return line if len(line) <= room else line[: room - 1] + "…"
 
 
 def _refused(console: Console, stage: Stage) -> None:
