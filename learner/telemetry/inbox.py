@@ -115,18 +115,28 @@ def push(
             return Pushed(sent, acknowledged, len(spool.pending()))
 
 
-def _look(git: Git, remote: str, inbox: str, receipt: str) -> _Remote:
+def _look(git: Git, remote: str, inbox: str, receipt: str, tries: int = 3) -> _Remote:
     tips = refs.advertised(git, remote, inbox, receipt)
-    with objects(git) as here:
-        unknown = [ref for ref, oid in tips.items() if here.info(oid) is None]
+    if not tips:
+        return _Remote(None, {}, {})
+    listed, unknown = _listed(git, tips)
     if unknown:
         # Made by another clone: a host of the same name, or this one before it was set up anew. What it holds must
         # be known, so that nothing of it is dropped; this is at most what is not folded in yet. The `*` lets a ref
         # that is folded in meanwhile be absent, not an error.
         refs.fetch(git, remote, [f"+{ref}*:{refs.private(remote, 'seen', *ref.split('/')[-3:])}*" for ref in unknown])
-    with objects(git) as here:
-        listed = {ref: {path: entry.oid for path, entry in here.files(oid)} for ref, oid in tips.items()}
+        listed, unknown = _listed(git, tips)
+        if unknown and tries > 1:  # folded in and begun anew between the look and the fetch
+            return _look(git, remote, inbox, receipt, tries - 1)
     return _Remote(tips.get(inbox), listed.get(inbox, {}), listed.get(receipt, {}))
+
+
+def _listed(git: Git, tips: dict[str, str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Ref → what its commit holds, and the refs whose commit is not here."""
+    with objects(git) as here:
+        unknown = [ref for ref, oid in tips.items() if here.info(oid) is None]
+        known = {ref: oid for ref, oid in tips.items() if ref not in unknown}
+        return {ref: {path: entry.oid for path, entry in here.files(oid)} for ref, oid in known.items()}, unknown
 
 
 def _purge(spool: Spool, there: _Remote) -> int:
