@@ -114,8 +114,9 @@ def draft(scene: Scene, case: Case, verdict: Verdict, work: selection.Work) -> D
         successes=tuple(case.successes),
         contrast=case.contrast.lines,
         words=work.pull.words if work.pull else _words_of_rejections(scene.memory, cluster),
+        # An answer to a review must differ from what the review was about.
         rejected_fingerprints=frozenset(
-            p.fingerprint for p in scene.memory.of(cluster.runbook_id) if p.state == "closed"
+            p.fingerprint for p in scene.memory.of(cluster.runbook_id) if p.state == "closed" or p == work.pull
         ),
     )
     tries = Tries()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 LARGEST = 1 << 20
 """Bytes of a YAML document; larger ones are refused."""
 DEEPEST = 40
+SAFE_DEPTH = 1000
+"""Levels that a C stack holds without thought."""
 
 Loc: TypeAlias = tuple[str | int, ...]
 
@@ -82,6 +84,7 @@ def compose(text: str) -> yaml.Node | None:
     """
     import yaml
 
+    _not_too_deep(text)
     loader = _loader()(text)
     try:
         return loader.get_single_node()  # type: ignore[no-any-return]
@@ -93,6 +96,32 @@ def compose(text: str) -> yaml.Node | None:
         ) from None
     except yaml.YAMLError as e:
         raise YamlError(Problem(" ".join(str(e).split()))) from None
+    finally:
+        loader.dispose()
+
+
+def _not_too_deep(text: str) -> None:
+    """PyYAML composes by recursion in C, where a text of nothing but brackets ends the process, not the parse.
+
+    Texts that can't nest deeply by their looks are let through at once; others are counted out, event by event.
+    """
+    import yaml
+
+    if text.count("[") + text.count("{") <= SAFE_DEPTH and max(map(len, text.splitlines()), default=0) <= SAFE_DEPTH:
+        return
+    loader, depth = _loader()(text), 0
+    try:
+        while loader.check_event():
+            event = loader.get_event()
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > SAFE_DEPTH:
+                mark = event.start_mark
+                raise YamlError(Problem(f"nested deeper than {DEEPEST}", mark.line + 1, mark.column + 1))
+    except yaml.YAMLError:
+        return  # composing says what is wrong, in its own words
     finally:
         loader.dispose()
 

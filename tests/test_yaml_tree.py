@@ -49,7 +49,7 @@ def test_yaml_reads_as_json(text: str, value: Any) -> None:
         ("a: !!int '1'", (1, 4), "tags"),
         ("<<: {a: 1}", (1, 1), "merge keys"),
         ("? [a]\n: 1", (1, 3), "key"),
-        ("a: [1", (1, 6), "flow"),
+        ("a: [1", (2, 1), "flow"),
         ("a: b: c", (1, 5), "mapping values"),
         ("\ta: 1", (1, 1), "token"),
         ("a: 1\n---\nb: 2", (2, 1), "document"),
@@ -95,3 +95,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         load(text)
     except YamlError as e:
         assert e.problem.line >= 1
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 100_000, "- " * 200_000, "- - ? " * 50_000, "a: " + "[" * 5000 + "]" * 5000])
+def test_a_text_of_brackets_is_refused_and_the_process_lives(text: str) -> None:
+    with pytest.raises(YamlError):
+        load(text)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True),
     help="A folder of results, or a .jsonl file.",
 )
-@click.option("--min-failures", type=click.IntRange(1), help="Overrides limits.min_failures.")
+@click.option("--min-failures", type=click.IntRange(1), help="Failures before a proposal, on plain folders.  [default: 1]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
     repo: Path, remote: str, record: Path | None, replay: Path | None, candidates: int, dry_run: bool, runbooks: Path | None,
@@ -182,14 +182,12 @@ def _plain(
     from learner.decide import Scene, decide
     from learner.models import Memory, SkippedFile, Usage
     from learner.runbook_file import InvalidRunbook, read
-    from learner.settings import RepositorySettings
+    from learner.settings import LimitSettings, RepositorySettings
     from learner.telemetry import collect
 
-    settings = RepositorySettings()
-    if min_failures is not None:
-        settings = settings.model_copy(
-            update={"limits": settings.limits.model_copy(update={"min_failures": min_failures})}
-        )
+    # Nobody's queue is filled here: limits that keep pull requests few would only hide what was found.
+    limits = LimitSettings(open_pull_requests=10**6, per_run=10**6, min_failures=min_failures or 1, cooldown_hours=0)
+    settings = RepositorySettings(limits=limits)
     files: dict[str, RunbookFile] = {}
     broken = []
     for path in sorted(runbooks.rglob("*.yaml")):
