@@ -121,7 +121,7 @@ def gated(signed: bool) -> Iterator[tuple[Git, GateSettings]]:
         work.run("commit", "--quiet", "-m", "all of them", env=PERSON.environment(), config=config)
         for i in range(300):
             work.run("commit", "--quiet", "--allow-empty", "-m", f"later {i}", env=PERSON.environment())
-        Git(folder).run("clone", "--quiet", str(work.path), "clone")
+        Git(folder).run("clone", "--quiet", f"file://{work.path}", "clone")
         clone = Git(folder / "clone")
         gate.fetch(clone, settings, datetime.now(UTC))
         yield clone, settings

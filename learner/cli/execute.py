@@ -69,7 +69,7 @@ def command(
     done: list[Done] = []
     with on_signals(site.cancellation):
         for incident in incidents:
-            wanted = running.Wanted(runbook, incident, given, dry_run)
+            wanted = running.Wanted(runbook, incident, given, dry_run, bool(addresses))
             done += site.everywhere(wanted, list(dict.fromkeys(addresses)) or [LOCAL], parallel)
     if push and not dry_run and any(one.result for one in done):
         try:

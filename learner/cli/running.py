@@ -17,7 +17,7 @@ from learner.executor import gate
 from learner.executor.cancel import Cancellation
 from learner.executor.choose import Chosen, choose
 from learner.executor.guard import Runs
-from learner.executor.hosts import LOCAL, OpenHost, open_host
+from learner.executor.hosts import OpenHost, open_host
 from learner.executor.incidents import typed
 from learner.executor.journal import Journal, abandoned
 from learner.executor.run import Order, Ran, new_execution_id, not_run
@@ -55,6 +55,8 @@ class Wanted:
     given: Mapping[str, Any]
     """Parameters from the command line."""
     dry: bool = False
+    hosts_named: bool = False
+    """Whether somebody said on which hosts; else the incident may not be about another one."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,8 @@ class Site:
             if self.cancellation.asked:
                 raise LearnerError("not started: told to stop", "run it again")
             host = open_host(address, self.settings, cancelled)
-            _same_host(wanted.incident, address, host)
+            if not wanted.hosts_named:
+                _same_host(wanted.incident, host)
             return self._run(wanted, address, host, cancelled)
         except LearnerError as e:
             return Done(address, host.name if host else address, refused=e, dry=wanted.dry)
@@ -296,9 +299,9 @@ class Site:
         return f"{pushed.sent} sent, {pushed.remaining} in the spool"
 
 
-def _same_host(incident: Incident | None, address: str, host: OpenHost) -> None:
+def _same_host(incident: Incident | None, host: OpenHost) -> None:
     """Raises: `LearnerError` when the incident is about another machine than the one that nobody named."""
-    if incident and incident.hostname and address == LOCAL:
+    if incident and incident.hostname:
         short = {name.partition(".")[0].lower() for name in (incident.hostname, host.name)}
         if len(short) > 1:
             raise LearnerError(

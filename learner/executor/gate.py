@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learner.errors import LearnerError, Refused
-from learner.repository.batch import objects
-from learner.repository.git import Git
+from learner.repository.batch import Objects, objects
+from learner.repository.git import Git, failure
 from learner.settings import GateSettings
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ _STAMP = "learner-fetched.json"
 
 class _Literal(Git):
     """Git that shows every object as it is: a replacement ref in the clone stands for nothing here."""
+
+    def stream(self, *args: str, **options: Any) -> Any:
+        options["env"] = {**(options.get("env") or {}), "GIT_NO_REPLACE_OBJECTS": "1"}
+        return super().stream(*args, **options)
 
     def attempt(self, *args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
         options["env"] = {**(options.get("env") or {}), "GIT_NO_REPLACE_OBJECTS": "1"}
@@ -63,6 +67,8 @@ def fetch(git: Git, settings: GateSettings, now: datetime) -> str:
     ref = _ref(settings)
     git.run("fetch", "--quiet", "--no-tags", settings.remote, f"+refs/heads/{settings.branch}:{ref}")
     tip = git.text("rev-parse", ref)
+    # So that asking which commit brought a file does not walk a long history; the answer is the same without it.
+    git.attempt("commit-graph", "write", "--reachable", "--changed-paths", "--split", "--no-progress")
     stamp = _directory(git) / _STAMP
     temporary = stamp.with_suffix(".new")
     temporary.write_text(json.dumps({"fetched_at": now.astimezone(UTC).isoformat(), "main": tip}))
@@ -76,10 +82,16 @@ def check(git: Git, settings: GateSettings, runbook_id: str, now: datetime) -> A
     Raises: `Refused` with the reason and the way out. Needs no network; a handful of Git calls.
     """
     git = _Literal(git.path, git.timeout_seconds)
-    tip = _tip(git, settings)
-    fetched_at = _age(git, settings, now)
-    path, blob = _find(git, tip, runbook_id, settings)
-    commit, name, email = _brought(git, tip, path, blob)
+    directory, tip = _where(git, settings)
+    fetched_at = _age(git, directory, settings, now)
+    with objects(git) as held:
+        path, blob = _find(held, tip, runbook_id, settings)
+        commit, name, email = _brought(git, held, directory, tip, path, blob)
+        found = held.read(blob)
+    if found is None or found.content is None:
+        raise Refused(
+            f"{path}: this clone lacks its bytes ({blob[:10]})", "run `git fsck` in the clone, and fetch anew"
+        )
     who = f"{name} <{email}>"
     if _is_machine(name, email, settings):
         raise Refused(
@@ -87,8 +99,7 @@ def check(git: Git, settings: GateSettings, runbook_id: str, now: datetime) -> A
             "merge pull requests with merge commits: a squash or rebase carries the learner as its author",
         )
     signed_by = _signature(git, settings, commit)
-    text = git.run("cat-file", "blob", blob)
-    return Approved(path, text, blob, commit, who, signed_by, fetched_at, tip)
+    return Approved(path, found.content, blob, commit, who, signed_by, fetched_at, tip)
 
 
 @dataclass(frozen=True)
@@ -109,11 +120,11 @@ def origins(git: Git, settings: GateSettings) -> tuple[Origin, ...]:
     Raises: `Refused` when there is no `main` here, or not enough of its history.
     """
     git = _Literal(git.path, git.timeout_seconds)
-    tip = _tip(git, settings)
+    directory, tip = _where(git, settings)
     found = []
-    for path, blob in sorted(git.listing(tip, "runbooks/").items()):
-        if path.endswith(".yaml") and not path.startswith("runbooks/patterns/"):
-            commit, name, email = _brought(git, tip, path, blob)
+    with objects(git) as held:
+        for path, blob in sorted(_listed(held, tip)):
+            commit, name, email = _brought(git, held, directory, tip, path, blob)
             found.append(Origin(path, blob, commit, f"{name} <{email}>", _is_machine(name, email, settings)))
     return tuple(found)
 
@@ -123,20 +134,34 @@ def texts(git: Git, settings: GateSettings) -> dict[str, bytes]:
 
     Raises: `Refused` when there is no `main` here.
     """
-    listed = git.listing(_tip(git, settings), "runbooks/")
-    wanted = {p: b for p, b in sorted(listed.items()) if p.endswith(".yaml") and not p.startswith("runbooks/patterns/")}
+    _, tip = _where(git, settings)
     with objects(git) as held:
-        found = {path: held.read(blob) for path, blob in wanted.items()}
+        found = {path: held.read(blob) for path, blob in sorted(_listed(held, tip))}
     return {path: item.content for path, item in found.items() if item and item.content is not None}
 
 
-def _tip(git: Git, settings: GateSettings) -> str:
-    tip = git.resolve(_ref(settings))
-    if tip is None:
+def _where(git: Git, settings: GateSettings) -> tuple[Path, str]:
+    """The clone's Git directory, and the commit that `main` stood at when it was fetched."""
+    ref = _ref(settings)
+    # One call for both: a host decides this before every run.
+    done = git.attempt("rev-parse", "--absolute-git-dir", f"{ref}^{{commit}}")
+    lines = done.stdout.decode("utf-8", "surrogateescape").splitlines()
+    if done.returncode != 0 or len(lines) != 2:
+        if not lines:
+            raise failure(("rev-parse",), done.returncode, done.stderr)
         raise Refused(
             f"there is no {settings.remote}/{settings.branch} in {git.path}", "fetch it: `learner gate fetch`"
         )
-    return tip
+    return Path(lines[0]), lines[1]
+
+
+def _listed(held: Objects, tip: str) -> list[tuple[str, str]]:
+    """Path and blob of every runbook in a commit."""
+    folder = held.info(f"{tip}:runbooks")
+    if folder is None:
+        return []
+    found = held.files(folder.oid, "runbooks/")
+    return [(p, e.oid) for p, e in found if p.endswith(".yaml") and not p.startswith("runbooks/patterns/")]
 
 
 def _ref(settings: GateSettings) -> str:
@@ -147,13 +172,13 @@ def _directory(git: Git) -> Path:
     return Path(git.text("rev-parse", "--absolute-git-dir"))
 
 
-def _age(git: Git, settings: GateSettings, now: datetime) -> datetime:
+def _age(git: Git, directory: Path, settings: GateSettings, now: datetime) -> datetime:
     """When `main` was fetched last.
 
     Raises: `Refused` when that is not known, too long ago, or in the future.
     """
     try:
-        said = json.loads((_directory(git) / _STAMP).read_text())
+        said = json.loads((directory / _STAMP).read_text())
         fetched_at = datetime.fromisoformat(said["fetched_at"])
     except (OSError, ValueError, KeyError, TypeError):
         raise Refused(
@@ -173,10 +198,8 @@ def _age(git: Git, settings: GateSettings, now: datetime) -> datetime:
     return fetched_at
 
 
-def _find(git: Git, tip: str, runbook_id: str, settings: GateSettings) -> tuple[str, str]:
-    found = [
-        (path, blob) for path, blob in git.listing(tip, "runbooks/").items() if path.endswith(f"/{runbook_id}.yaml")
-    ]
+def _find(held: Objects, tip: str, runbook_id: str, settings: GateSettings) -> tuple[str, str]:
+    found = [(path, blob) for path, blob in _listed(held, tip) if path.endswith(f"/{runbook_id}.yaml")]
     if not found:
         raise Refused(
             f"there is no {runbook_id} on {settings.branch} ({tip[:10]})",
@@ -187,7 +210,7 @@ def _find(git: Git, tip: str, runbook_id: str, settings: GateSettings) -> tuple[
     return found[0]
 
 
-def _brought(git: Git, tip: str, path: str, blob: str) -> tuple[str, str, str]:
+def _brought(git: Git, held: Objects, directory: Path, tip: str, path: str, blob: str) -> tuple[str, str, str]:
     """The first-parent commit that brought `blob` to `path`, with its author's name and address."""
     line = git.text(
         "log", "--first-parent", "--diff-merges=first-parent", "-1", "--no-mailmap", "--format=%H%x00%an%x00%ae%x00%P",
@@ -196,12 +219,12 @@ def _brought(git: Git, tip: str, path: str, blob: str) -> tuple[str, str, str]:
     if not line:
         raise Refused(f"{path}: no commit of {tip[:10]} brought it", "fetch again")
     commit, name, email, parents = line.split("\0")
-    held = git.text("rev-parse", f"{commit}:{path}")
-    if held != blob:
+    there = held.info(f"{commit}:{path}")
+    if there is None or there.oid != blob:
         raise Refused(
             f"{path}: history and tree disagree at {commit[:10]}", "run `git fsck` in the clone, and fetch anew"
         )
-    if not parents and _is_shallow(git, commit):
+    if not parents and _is_shallow(directory, commit):
         raise Refused(
             f"{path}: this clone's history ends at {commit[:10]}, before the commit that brought it",
             "fetch the whole history: `git fetch --unshallow`",
@@ -209,9 +232,9 @@ def _brought(git: Git, tip: str, path: str, blob: str) -> tuple[str, str, str]:
     return commit, name, email
 
 
-def _is_shallow(git: Git, commit: str) -> bool:
+def _is_shallow(directory: Path, commit: str) -> bool:
     try:
-        return commit in (_directory(git) / "shallow").read_text().split()
+        return commit in (directory / "shallow").read_text().split()
     except OSError:
         return False
 
