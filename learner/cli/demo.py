@@ -35,4 +35,5 @@ def command(yes: bool, as_json: bool) -> int:
     rates = {version.ref: version.success_rate for version in metrics.versions}
     better = all(rates.get(f"{runbook}-v1") == 0.0 and rates.get(f"{runbook}-v2") == 1.0 for runbook in REPAIRED)
     untouched = not any(ref.startswith("RB-LIN-TOKEN-001-v2") for ref in rates)
-    return 0 if better and untouched else 1
+    # Without --yes a person decided, and may have decided otherwise.
+    return 0 if (better and untouched) or not yes else 1

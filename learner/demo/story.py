@@ -175,13 +175,17 @@ def _decide(console: Console, stage: Stage, numbers: Sequence[int], *, yes: bool
 
 
 def _wait(person: Person, numbers: Sequence[int]) -> None:
-    """Until Enter is pressed or everything is decided on the page."""
+    """Until Enter is pressed or everything is decided on the page. An input that has ended is nobody's consent."""
     import select
 
+    listening = not sys.stdin.closed
     while any(person.pull(number).state == "open" for number in numbers):
-        if sys.stdin.closed or select.select([sys.stdin], [], [], 1.0)[0]:
-            sys.stdin.readline()
-            return
+        if not listening:
+            time.sleep(1.0)
+        elif select.select([sys.stdin], [], [], 1.0)[0]:
+            if sys.stdin.readline():
+                return
+            listening = False
 
 
 def _compare(console: Console, first: Sequence[ExecutionResult], second: Sequence[ExecutionResult]) -> None:
