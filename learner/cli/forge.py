@@ -17,12 +17,26 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--repo", "repository", type=click.Path(path_type=Path), required=True, help="The bare repository to serve.")
-@click.option("--name", default="acme/runbooks", show_default=True, help="The repository's name on the forge, OWNER/NAME.")
+@click.option(
+    "--repo", "repository", type=click.Path(path_type=Path), required=True, help="The bare repository to serve."
+)
+@click.option(
+    "--name", default="acme/runbooks", show_default=True, help="The repository's name on the forge, OWNER/NAME."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address; others are refused.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8473, show_default=True, help="0 takes any free port.")
-@click.option("--users", "users_path", type=click.Path(path_type=Path), help="YAML or JSON file of users. [default: beside the repository]")
-@click.option("--state", "state_path", type=click.Path(path_type=Path), help="File for pull requests and reviews. [default: beside the repository]")
+@click.option(
+    "--users",
+    "users_path",
+    type=click.Path(path_type=Path),
+    help="YAML or JSON file of users. [default: beside the repository]",
+)
+@click.option(
+    "--state",
+    "state_path",
+    type=click.Path(path_type=Path),
+    help="File for pull requests and reviews. [default: beside the repository]",
+)
 def serve(repository: Path, name: str, host: str, port: int, users_path: Path | None, state_path: Path | None) -> None:
     """Serve one bare repository: REST, Git over HTTP, and a page to review pull requests.
 
@@ -31,12 +45,15 @@ def serve(repository: Path, name: str, host: str, port: int, users_path: Path | 
     account alone to read.
     """
     try:
-        from learner.local_forge import Forge
-        from learner.local_forge import serve as start
+        from learner.local_forge.forge import Forge, check_bare
+        from learner.local_forge.server import check_loopback
+        from learner.local_forge.server import serve as start
     except ImportError as e:
         raise LearnerError(f"the local forge needs {e.name}", "pip install 'runbook-learner[local]'") from e
     from learner.local_forge.users import create_users, load_users
 
+    check_loopback(host)
+    check_bare(repository)
     users_path = users_path or repository.with_name(f"{repository.name.removesuffix('.git')}.users.yaml")
     fresh = not users_path.exists()
     users = create_users(users_path) if fresh else load_users(users_path)
@@ -59,4 +76,3 @@ def _end(number: int, frame: FrameType | None) -> None:
     """SIGTERM ends the forge as ^C does: running requests get to end."""
     del number, frame
     raise KeyboardInterrupt
-

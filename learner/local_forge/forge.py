@@ -33,6 +33,12 @@ MERGE_DEFAULTS: dict[str, Any] = {
 GHOST = "ghost"
 
 
+def check_bare(path: Path) -> None:
+    """Raises: `LearnerError` when there is no bare repository at `path`."""
+    if not (path / "HEAD").is_file() or not (path / "objects").is_dir():
+        raise LearnerError(f"{path} is no bare repository", f"run `git init --bare {path}`")
+
+
 class Forge:
     """Everything the REST operations and the review page share.
 
@@ -51,8 +57,7 @@ class Forge:
         self.owner, slash, self.name = full_name.partition("/")
         if not (self.owner and slash and self.name) or "/" in self.name:
             raise LearnerError(f"{full_name!r} is no repository name", "write OWNER/NAME")
-        if not (bare_repo / "HEAD").is_file() or not (bare_repo / "objects").is_dir():
-            raise LearnerError(f"{bare_repo} is no bare repository", f"run `git init --bare {bare_repo}`")
+        check_bare(bare_repo)
         self.full_name = full_name
         self.repo = Bare(bare_repo.resolve())
         self.users = Directory(users)

@@ -84,6 +84,12 @@ def _crashed(error: Exception) -> Response:
     return _refused(Refusal(500, "Server Error"))
 
 
+def check_loopback(host: str) -> None:
+    """Raises: `LearnerError` for an address that other hosts could reach."""
+    if host not in LOOPBACK:
+        raise LearnerError(f"{host} is not a loopback address", "the local forge serves this host only: use 127.0.0.1")
+
+
 def _bound(host: str, port: int) -> socket.socket:
     """A socket on the port. Raises: `LearnerError` when it is taken."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -103,10 +109,7 @@ class RunningForge:
     """A forge that serves, in a thread of its own. Close it, or use it as a context manager."""
 
     def __init__(self, forge: Forge, host: str, port: int) -> None:
-        if host not in LOOPBACK:
-            raise LearnerError(
-                f"{host} is not a loopback address", "the local forge serves this host only: use 127.0.0.1"
-            )
+        check_loopback(host)
         host = "127.0.0.1" if host == "localhost" else host  # one socket, one port
         self.forge = forge
         self.app = create_app(forge)

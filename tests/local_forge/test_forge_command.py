@@ -47,6 +47,17 @@ def test_it_serves_until_it_is_told_to_end(tmp_path: Path, number: signal.Signal
     assert token not in said
 
 
+@pytest.mark.parametrize("options", [["--host", "0.0.0.0"], ["--repo", "nowhere"]])
+def test_a_refusal_leaves_no_users_file(tmp_path: Path, options: list[str]) -> None:
+    init(tmp_path / "runbooks.git", bare=True)
+    command = [sys.executable, "-m", "learner", "forge", "serve", "--repo", "runbooks.git", *options]
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["runbooks.git"]
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::", "example.com"])
 def test_only_loopback(tmp_path: Path, host: str) -> None:
     init(tmp_path / "r.git", bare=True)

@@ -43,6 +43,10 @@ class Node:
     hidden: bool = False
 
 
+Draws = dict[str, float]
+"""How strongly each neighbour draws a node to itself, sideways."""
+
+
 @dataclass
 class Edge:
     start: str
@@ -205,33 +209,33 @@ def _order(chart: Chart) -> list[list[str]]:
         rows[node.rank].append(node.id)
     up, down = _neighbours(chart)
     for sweep in range(6):
+        near = up if sweep % 2 == 0 else down
         for row, other in _pairs(rows, downward=sweep % 2 == 0):
-            place = {name: i for i, name in enumerate(other)}
-            near = up if sweep % 2 == 0 else down
-            here = {name: i for i, name in enumerate(row)}
-
-            def middle(
-                name: str, near: dict[str, list[str]] = near, place: dict[str, int] = place, here: dict[str, int] = here
-            ) -> float:
-                at = [place[n] for n in near[name] if n in place]
-                return sum(at) / len(at) if at else float(here[name])
-
-            row.sort(key=middle)
+            place = {name: float(i) for i, name in enumerate(other)}
+            middle = {name: _middle(near[name], place, float(i)) for i, name in enumerate(row)}
+            row.sort(key=middle.__getitem__)
     return rows
+
+
+def _middle(near: Draws, place: dict[str, float], here: float) -> float:
+    """Where a node's neighbours draw it to, each by its weight; `here` when it has none."""
+    known = {name: weight for name, weight in near.items() if name in place}
+    return sum(place[n] * w for n, w in known.items()) / sum(known.values()) if known else here
 
 
 def _pairs(rows: list[list[str]], *, downward: bool) -> list[tuple[list[str], list[str]]]:
     return list(zip(rows[1:], rows, strict=False)) if downward else list(zip(rows[-2::-1], rows[:0:-1], strict=False))
 
 
-def _neighbours(chart: Chart) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    up: dict[str, list[str]] = defaultdict(list)
-    down: dict[str, list[str]] = defaultdict(list)
+def _neighbours(chart: Chart) -> tuple[dict[str, Draws], dict[str, Draws]]:
+    """The nodes above and below each node. Plain steps draw more than long and dashed ways, so they stay in line."""
+    up: dict[str, Draws] = defaultdict(dict)
+    down: dict[str, Draws] = defaultdict(dict)
     for edge in chart.edges:
+        weight = 0.02 if edge.dashed else 4.0 if len(edge.path) == 2 else 1.0
         if not edge.back:
             for one, two in pairwise(edge.path):
-                down[one].append(two)
-                up[two].append(one)
+                down[one][two] = up[two][one] = weight
     return up, down
 
 
@@ -248,10 +252,8 @@ def _place(chart: Chart, rows: list[list[str]]) -> None:
     for sweep in range(10):
         near = up if sweep % 2 == 0 else down
         for row in rows if sweep % 2 == 0 else reversed(rows):
-            wanted = [
-                sum(chart.nodes[o].x for o in near[n]) / len(near[n]) if near[n] else chart.nodes[n].x for n in row
-            ]
-            _apart(chart, row, wanted)
+            place = {name: node.x for name, node in chart.nodes.items()}
+            _apart(chart, row, [_middle(near[n], place, place[n]) for n in row])
     left = min(n.x - n.width / 2 for n in chart.nodes.values())
     for node in chart.nodes.values():
         node.x += 12 - left
@@ -266,7 +268,8 @@ def _apart(chart: Chart, row: list[str], wanted: list[float]) -> None:
             before = chart.nodes[row[len(at) - 1]]
             want = max(want, at[-1] + before.width / 2 + _GAP_X + node.width / 2)
         at.append(want)
-    shift = sum(w - a for w, a in zip(wanted, at, strict=True)) / len(row)
+    weights = [0.01 if chart.nodes[name].hidden else 1.0 for name in row]
+    shift = sum((w - a) * k for w, a, k in zip(wanted, at, weights, strict=True)) / sum(weights)
     for name, x in zip(row, at, strict=True):
         chart.nodes[name].x = x + shift
 
@@ -334,7 +337,7 @@ def _label(text: str, middle: tuple[float, float]) -> str:
 def _box(node: Node, style: dict[str, str]) -> str:
     left, top = node.x - node.width / 2, node.y - node.height / 2
     paint = "".join(f' {key}="{style[key]}"' for key in ("fill", "stroke") if key in style)
-    css = "node styled" if paint else "node"
+    css = "node" if paint else "node plain"  # a rule of the style sheet would win over the attributes
     if node.shape == "choice":
         right, bottom, tip = left + node.width, top + node.height, 14
         points = f"{left + tip:.1f},{top:.1f} {right - tip:.1f},{top:.1f} {right:.1f},{node.y:.1f} {right - tip:.1f},{bottom:.1f} {left + tip:.1f},{bottom:.1f} {left:.1f},{node.y:.1f}"
@@ -342,8 +345,8 @@ def _box(node: Node, style: dict[str, str]) -> str:
     else:
         radius = node.height / 2 if node.shape == "round" else 6
         shape = f'<rect class="{css}" x="{left:.1f}" y="{top:.1f}" width="{node.width:.1f}" height="{node.height:.1f}" rx="{radius:.1f}"{paint}/>'
-    color = f' fill="{style["color"]}"' if "color" in style else ""
-    css = "node-text styled" if paint else "node-text"
+    color = f' fill="{style.get("color", "#1d2125")}"' if paint else ""
+    css = "node-text" if paint else "node-text plain"
     first = node.y - (len(node.lines) - 1) * _LINE / 2 + 4.5
     texts = [
         f'<text class="{css}" x="{node.x:.1f}" y="{first + i * _LINE:.1f}"{color}>{html.escape(line)}</text>'
