@@ -30,7 +30,7 @@ runs:
   steps:
     - {shell: bash, run: 'echo "$STAGE_PYTHON" >> "$GITHUB_PATH"'}
 """,
-    # A token that may do what was asked for, and no more: the forge knows a reader and a writer.
+    # A token that may do what was asked for, and no more: the forge knows a reader and a writer. One App may only read.
     "actions/create-github-app-token": """
 inputs:
   client-id: {required: true}
@@ -49,8 +49,11 @@ runs:
         CONTENTS: ${{ inputs.permission-contents }}
         KEY: ${{ inputs.private-key }}
       run: |
-        test "$KEY" = the-key-of-the-app
-        if test "$CONTENTS" = write; then echo "token=$STAGE_WRITER"; else echo "token=$STAGE_READER"; fi >> "$GITHUB_OUTPUT"
+        case "$KEY:$CONTENTS" in
+          the-key-of-the-app:write) echo "token=$STAGE_WRITER" ;;
+          the-key-of-the-app:read | the-key-of-the-reader:read) echo "token=$STAGE_READER" ;;
+          *) exit 1 ;;
+        esac >> "$GITHUB_OUTPUT"
 """,
     "actions/upload-artifact": """
 inputs: {name: {required: true}, path: {required: true}, if-no-files-found: {}, retention-days: {}}

@@ -19,7 +19,8 @@ from tests.samples import result
 from tests.workflows.stage import Act, act_in
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-APP = {"LEARNER_APP_CLIENT_ID": "Iv23example"}
+APPS = {"LEARNER_APP_CLIENT_ID": "Iv23writer", "LEARNER_READER_CLIENT_ID": "Iv23reader"}
+KEYS = {"LEARNER_APP_KEY": "the-key-of-the-app", "LEARNER_READER_KEY": "the-key-of-the-reader"}
 # What an attacker may put into any text of an event.
 HOSTILE = "\"; touch owned; $(touch owned) `touch owned` ${{ secrets.GITHUB_TOKEN }} ' ::stop-commands::x"
 
@@ -52,9 +53,9 @@ def send_failures(place: Place, tmp_path: Path) -> None:
 
 def test_from_the_schedule_to_a_pull_request_and_an_alert(act: Act, tmp_path: Path) -> None:
     send_failures(act.place, tmp_path)
-    act.variables = APP
-    # GITHUB_TOKEN can do nothing on this forge; everything below is done with the App's tokens.
-    act.secrets = {"LEARNER_APP_KEY": "the-key-of-the-app", "GITHUB_TOKEN": "no-token-of-this-forge"}
+    act.variables = APPS
+    # GITHUB_TOKEN can do nothing on this forge; everything below is done with the Apps' tokens. The plan's can't write.
+    act.secrets = KEYS | {"GITHUB_TOKEN": "no-token-of-this-forge"}
 
     ran = act.run("learn.yml", "schedule")
 
@@ -68,7 +69,6 @@ def test_from_the_schedule_to_a_pull_request_and_an_alert(act: Act, tmp_path: Pa
     assert "refs/heads/ledger" in held
     assert "refs/learner/inbox/" not in held
     assert "opened #1" in ran.of("apply")
-    # The job that plans had a token that can't write, and says nothing of writing; no token was ever printed.
     assert "No GitHub App" not in ran.text
     plan = json.loads((act.scratch / "artifacts/plan/plan.json").read_text())
     assert [decision["outcome"] for decision in plan["decisions"]] == ["proposed"]

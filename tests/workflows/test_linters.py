@@ -81,6 +81,8 @@ def test_no_job_holds_both_the_model_key_and_leave_to_write() -> None:
         or any(str(v) == "write" for step in job["steps"] for k, v in (step.get("with") or {}).items() if k.startswith("permission-"))
     }  # fmt: skip
     assert holding == {"plan"}
+    # Nor may the job that asks a model hold the key that tokens for writing are minted with.
+    assert "LEARNER_APP_KEY" not in text_of(jobs["plan"])
     assert writing == {"fold", "apply"}
     assert set(jobs["fold"]["permissions"]) == {"contents"}
 
