@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
+import forge_scene as scene
 import pytest
-import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
-from conftest import World
+from forge_world import World
 from test_forge_pulls import approve
 
 ODD: list[Any] = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+import forge_scene as scene
 import pytest
 import requests
-import scene
-from conftest import World
+from forge_world import World
 from test_forge_pulls import approve
 
 from learner.local_forge.web.desk import inside, span

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import RUNBOOK, World
+from forge_world import RUNBOOK, World
 from github import GithubException
 from github.PullRequest import PullRequest
 

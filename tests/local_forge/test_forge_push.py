@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import World
+from forge_world import World
 
 from learner.local_forge import User
 

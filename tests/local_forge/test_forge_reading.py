@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import forge_scene as scene
 import pytest
-import scene
-from conftest import World
+from forge_world import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from conftest import RUNBOOK, World
+from forge_world import RUNBOOK, World
 from github import GithubException
 
 

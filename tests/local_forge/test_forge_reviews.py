@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import RUNBOOK, World
+from forge_world import RUNBOOK, World
 from github import GithubException
 from test_forge_pulls import approve, refused
 

@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import forge_scene as scene
 import pytest
-import scene
-from conftest import World
+from forge_world import World
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 # Only the axe.min.js in it is used, so the package is found and not imported; the newer one is taken where it is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from conftest import World
+from forge_world import World
 
 V1 = """\
 # yaml-language-server: $schema=../../schemas/runbook.schema.json
