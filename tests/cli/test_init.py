@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from learner.cli import cli
 from learner.errors import LearnerError, Refused
@@ -15,7 +17,7 @@ from learner.forge import protect as protecting
 from learner.forge.gateway import Gateway
 from learner.repository.git import Git, init
 from learner.repository.setup import look
-from learner.settings import HostSettings, read
+from learner.settings import ForgeSettings, HostSettings, read
 from learner.setup.files import LABELS, NOBODY, source
 from learner.yaml_tree import load
 from tests.places import DANA, TOKENS, Place, place  # noqa: F401
@@ -236,7 +238,6 @@ def test_only_an_administrator_protects(place: Place, who: str) -> None:  # noqa
 
 def test_a_repository_without_main_is_told_to_push_it(tmp_path: Path) -> None:
     from learner.local_forge import Forge, User, serve
-    from learner.settings import ForgeSettings
 
     bare = init(tmp_path / "empty.git", bare=True)
     users = [User("dana", TOKENS["dana"], "admin", "User", DANA.name, DANA.email)]
@@ -252,3 +253,25 @@ def test_it_asks_nothing_of_gits_own_environment(tmp_path: Path, monkeypatch: py
     git, other = init(tmp_path / "runbooks"), init(tmp_path / "other")
     monkeypatch.setenv("GIT_DIR", str(other.path / ".git"))
     assert look(git.path).root == Git(git.path).path
+
+
+@pytest.mark.parametrize("app", [True, False])
+def test_actions_own_token_may_open_pull_requests_only_without_an_app(httpserver: HTTPServer, app: bool) -> None:
+    """The local forge has no Actions; this is GitHub's answer as its API description shows it."""
+    page, sent = "/repos/acme/runbooks", []
+    httpserver.expect_request(page).respond_with_json({"full_name": "acme/runbooks", "url": httpserver.url_for(page)})
+    held = {"default_workflow_permissions": "write", "can_approve_pull_request_reviews": app}
+    path = f"{page}/actions/permissions/workflow"
+
+    def answer(request: Request) -> Response:
+        if request.method == "PUT":
+            sent.append(request.get_json())
+            held.update(sent[-1])
+            return Response(status=204)
+        return Response(json.dumps(held), content_type="application/json")
+
+    httpserver.expect_request(path).respond_with_handler(answer)
+    settings = ForgeSettings(api_url=httpserver.url_for("/").rstrip("/"))
+    for _ in range(2):
+        list(protecting._actions(Gateway(settings, "acme/runbooks", "x", retries=0), app))
+    assert sent == [{"default_workflow_permissions": "read", "can_approve_pull_request_reviews": not app}]
