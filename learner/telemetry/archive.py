@@ -26,6 +26,8 @@ from learner.repository.refs import Update
 from learner.settings import TelemetrySettings
 from learner.telemetry import parse
 
+_WHERE = ("client_id", "started_at", "execution_id", "raw")
+"""Columns that tell a result and its path."""
 _ROWS = 4000
 """Rows in one row group: what is held in memory at once."""
 _LEVEL = 12
@@ -151,10 +153,13 @@ def read(source: Path | Any, execution_ids: frozenset[str] | None = None) -> Ite
                     column = file.read_row_group(group, columns=["execution_id"])["execution_id"]
                     if execution_ids.isdisjoint(column.to_pylist()):
                         continue
-                table = file.read_row_group(group, columns=["execution_id", "path", "raw"])
-                for row in zip(*(table[name].to_pylist() for name in ("execution_id", "path", "raw")), strict=True):
-                    if execution_ids is None or row[0] in execution_ids:
-                        yield row[1], row[2]
+                table = file.read_row_group(group, columns=list(_WHERE))
+                for client, when, execution_id, raw in zip(*(table[name].to_pylist() for name in _WHERE), strict=True):
+                    if execution_ids is None or execution_id in execution_ids:
+                        yield (
+                            parse.Place(client, f"{when.year:04}/{when.month:02}/{when.day:02}", execution_id).path,
+                            raw,
+                        )
     except (pa.ArrowException, KeyError) as e:
         raise LearnerError(
             f"an archive can't be read: {e}", "restore it from the history of the telemetry branch"
@@ -186,7 +191,7 @@ def _rows(git: Git, tip: str, month: str, files: list[tuple[str, str]]) -> Itera
             yield path, content, found
 
 
-def _row(path: str, raw: bytes, result: ExecutionResult) -> dict[str, Any]:
+def _row(_path: str, raw: bytes, result: ExecutionResult) -> dict[str, Any]:
     return {
         "execution_id": result.execution_id,
         "client_id": result.client_id,
@@ -203,7 +208,6 @@ def _row(path: str, raw: bytes, result: ExecutionResult) -> dict[str, Any]:
         "verification_passed": result.verification_passed,
         "failure_type": result.failure_type.value if result.failure_type else None,
         "error_message": result.error_message,
-        "path": path,
         "raw": raw,
     }
 
@@ -227,7 +231,7 @@ def _schema(pa: Any) -> Any:
     names = (
         "execution_id", "client_id", "hostname", "platform", "runbook_id", "runbook_version", "incident_id",
         "incident_type", "started_at", "duration_seconds", "status", "success", "verification_passed", "failure_type",
-        "error_message", "path", "raw",
+        "error_message", "raw",
     )  # fmt: skip
     return pa.schema([(name, kinds.get(name, pa.string())) for name in names])
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from learner.models.execution import ExecutionResult
 from learner.models.records import SkippedFile
@@ -28,6 +29,7 @@ from learner.telemetry.parse import Place
 
 _AT_ONCE = 500
 """Inboxes in one push: their leases are arguments of one command, and an argument list is bounded."""
+_MOST_FILES = 200_000
 _RETRIES = 1
 _ATTRIBUTES = b"""\
 # written once and read once: repacking need not look for deltas among hundreds of thousands of files
@@ -47,7 +49,7 @@ class Folded:
     commit: str | None
     """The tip of `telemetry` now; None when there is no such branch yet."""
     left: tuple[str, ...] = ()
-    """Inboxes that could not be folded in now: a race was lost, or they hold no commit."""
+    """Inboxes that could not be folded in now: a race was lost, or they are none (no commit, or files without end)."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,17 @@ def _look(
             parts = ref.removeprefix(f"{here}/").split("/")
             found = reader.info(tip)
             theirs = f"{prefix}/inbox/{'/'.join(parts)}"
-            if len(parts) != 2 or found is None or found.kind != "commit":
+            if len(parts) != 2 or found is None or found.kind != "commit" or _endless(reader, tip):
                 strange.append(theirs)
                 continue
             receipt = f"{prefix}/receipts/{parts[0]}/{parts[1]}"
             inboxes.append(_Inbox(theirs, parts[0], parts[1], tip, receipt, there.get(receipt)))
     return tips.get(mine) if branch in there else None, inboxes, tuple(strange)
+
+
+def _endless(reader: Objects, tip: str) -> bool:
+    """Whether an inbox holds more files than any executor has: a few trees that nest can name billions."""
+    return sum(1 for _ in islice(reader.files(tip), _MOST_FILES + 1)) > _MOST_FILES
 
 
 def _updates(settings: TelemetrySettings, tip: str | None, made: str | None, group: list[_Inbox]) -> list[Update]:

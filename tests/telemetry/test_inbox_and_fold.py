@@ -356,3 +356,17 @@ def test_an_executor_may_be_held_to_a_list_of_hosts(world: World) -> None:
     folded = world.fold(settings=limited)
     assert folded.results == 5
     assert [one.reason for one in folded.quarantined] == ["host mail-1 is none that executor web-9 may report"]
+
+
+def test_an_inbox_without_end_stops_nobody(world: World) -> None:
+    git = world.clone("stranger")
+    oid, kind = git.text("hash-object", "-w", "--stdin", stdin=b"x"), "100644 blob"
+    for _ in range(8):  # eight trees, 20^8 paths
+        lines = "".join(f"{kind} {oid}\tn{n}\n" for n in range(20))
+        oid, kind = git.text("mktree", stdin=lines.encode()), "040000 tree"
+    made = git.text("commit-tree", oid, "-m", "bomb", env=WHO.environment())
+    git.run("push", "-q", "origin", f"{made}:refs/learner/inbox/acme/bomb")
+    world.spool("web-1").add(numbered(1))
+    world.push("web-1")
+    folded = world.fold()
+    assert (folded.results, folded.left) == (1, ("refs/learner/inbox/acme/bomb",))

@@ -1,0 +1,586 @@
+"""Real faults in real services, the shipped runbooks, and whether what they report is true.
+
+    python -m benchmarks.faults [--write docs/faults.md] [--only WORD] [--ssh]
+
+supervisord, nginx, redis, PostgreSQL and two small services of ours run in a folder of their own. Each fault begins with
+everything well, breaks one thing, runs one runbook, and asks the service itself, not the executor, whether it is well now.
+A *false pass* is a verified success on a service that is not well; one is enough to exit with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from learner.executor.hosts import OpenHost
+from learner.executor.hosts.local import LocalHost
+from learner.executor.hosts.ssh import SshHost
+from learner.executor.run import Order, new_execution_id
+from learner.executor.run import run as run_on_host
+from learner.models.execution import ExecutionResult, Executor
+from learner.models.incident import Incident
+from learner.runbook_file import read
+
+ROOT = Path(__file__).parents[1]
+WORKER = """
+import http.server, os, signal, sys, urllib.request
+held, dependency = [], sys.argv[2] if len(sys.argv) > 2 else None
+def spin(*_):
+    while True: pass
+signal.signal(signal.SIGUSR1, spin)
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status, body = 200, b"ok"
+        if self.path == "/grow": held.append(bytearray(os.urandom(1) * (96 << 20)))
+        if dependency:
+            import socket
+            try: socket.create_connection(("127.0.0.1", int(dependency)), 1).close()
+            except OSError: status, body = 502, b"the store is down"
+        self.send_response(status); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer.allow_reuse_address = True
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def status_of(url: str) -> int | None:
+    """What an address answers within two seconds; None when it does not."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as e:
+        return e.code
+    except OSError:
+        return None
+
+
+@dataclass
+class Stage:
+    """All services in one folder; `well` puts everything right."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="learner-faults-")))
+    intruders: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    mounted: list[Path] = field(default_factory=list)
+    orphaned: list[int] = field(default_factory=list)
+    """Process groups whose leader was killed: what it had started may live on."""
+
+    def __post_init__(self) -> None:
+        self.folder.chmod(0o755)
+        names = ("nginx", "tls", "redis", "postgres", "worker", "api")
+        self.port = dict(zip(names, free_ports(len(names)), strict=True))
+        self.is_root = os.geteuid() == 0
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+        self.postgres = found[-1].parent if found else None
+        self.has = {
+            "nginx": shutil.which("nginx", path="/usr/sbin:/usr/bin"),
+            "redis": shutil.which("redis-server"),
+            "postgres": self.postgres,
+        }
+
+    # ---- building
+
+    def __enter__(self) -> Stage:
+        try:
+            for name in ("www", "redis", "log", "data", "backups"):
+                (self.folder / name).mkdir()
+            (self.folder / "worker.py").write_text(WORKER)
+            if self.postgres:
+                self._postgres_cluster()
+            self._write_supervisor()
+            subprocess.run([self._program("supervisord"), "-c", str(self.config)], check=True, timeout=30)
+            self.well()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._free_the_way()
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((self.folder / "d.pid").read_text())
+            os.kill(pid, signal.SIGTERM)
+            for _ in range(150):
+                if not Path(f"/proc/{pid}").exists():
+                    break
+                time.sleep(0.1)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "supervisord.conf"
+
+    def _program(self, name: str) -> str:
+        return str(Path(sys.executable).parent / name)
+
+    def _postgres_cluster(self) -> None:
+        data = self.folder / "pg"
+        data.mkdir()
+        if self.is_root:
+            shutil.chown(data, "postgres", "postgres")
+        self.as_postgres(str(self.postgres / "initdb") if self.postgres else "", "-D", str(data), "-A", "trust", "-N")
+        with (data / "postgresql.conf").open("a") as conf:
+            conf.write(
+                f"port = {self.port['postgres']}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\n"
+            )
+        shutil.copy(data / "postgresql.conf", self.folder / "postgresql.conf.good")
+
+    def as_postgres(self, *argv: str) -> subprocess.CompletedProcess[bytes]:
+        drop = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"] if self.is_root else []
+        return subprocess.run([*drop, *argv], capture_output=True, timeout=60, cwd="/")
+
+    def _write_supervisor(self) -> None:
+        here, python = self.folder, sys.executable
+        programs = {
+            "worker": f"{python} {here}/worker.py {self.port['worker']}",
+            "api": f"{python} {here}/worker.py {self.port['api']} {self.port['redis']}",
+        }
+        if self.has["nginx"]:
+            programs["nginx"] = f"{self.has['nginx']} -c {here}/nginx.conf -e {here}/log/nginx.err -g 'daemon off;'"
+        if self.has["redis"]:
+            programs["redis"] = f"redis-server {here}/redis.conf"
+        if self.postgres:
+            programs["postgres"] = f"{self.postgres}/postgres -D {here}/pg"
+        text = (
+            f"[supervisord]\nlogfile={here}/d.log\npidfile={here}/d.pid\nchildlogdir={here}/log\nsilent=true\n"
+            f"[unix_http_server]\nfile={here}/s\n[rpcinterface:supervisor]\n"
+            "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
+            f"[supervisorctl]\nserverurl=unix://{here}/s\n"
+        )
+        for name, command in programs.items():
+            user = "user=postgres\n" if name == "postgres" and self.is_root else ""
+            text += (
+                f"[program:{name}]\ncommand={command}\nautostart=false\nautorestart=false\nstartsecs=1\nstartretries=0\nstopwaitsecs=5\n"
+                f"{'stopsignal=INT' + chr(10) if name == 'postgres' else ''}{user}stdout_logfile={here}/log/{name}.out\nstderr_logfile={here}/log/{name}.log\n"
+            )
+        self.config.write_text(text)
+
+    # ---- putting right
+
+    def control(self, *words: str) -> str:
+        argv = [self._program("supervisorctl"), "-c", str(self.config), *words]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60).stdout
+
+    def _free_the_way(self) -> None:
+        for one in self.intruders:
+            one.kill()
+            one.wait()
+        self.intruders.clear()
+        for group in self.orphaned:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        self.orphaned.clear()
+        for path in self.mounted:
+            subprocess.run(["umount", "-l", str(path)], capture_output=True)
+        self.mounted.clear()
+
+    def well(self) -> None:
+        """Everything as it should be, whatever was done before."""
+        self._free_the_way()
+        for pid in self.pids("worker"):
+            os.kill(pid, signal.SIGCONT)
+        (self.folder / "redis").mkdir(exist_ok=True)
+        (self.folder / "www").mkdir(exist_ok=True)
+        (self.folder / "www/index.html").write_text("hello\n")
+        self.certificate(days=90)
+        self.nginx_conf()
+        (self.folder / "nginx.conf.reference").write_text((self.folder / "nginx.conf").read_text())
+        (self.folder / "redis.conf").write_text(
+            f'bind 127.0.0.1\nport {self.port["redis"]}\ndir {self.folder}/redis\nsave ""\n'
+        )
+        for name in ("data", "backups"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            (self.folder / name).mkdir()
+        (self.folder / "data/file").write_text("worth keeping\n")
+        if self.postgres:
+            data = self.folder / "pg"
+            if self.is_root:
+                shutil.chown(data, "postgres", "postgres")
+            data.chmod(0o700)
+            shutil.copy(self.folder / "postgresql.conf.good", data / "postgresql.conf")
+        self.control("restart", "all")
+
+    def broken(self) -> tuple[str, ...]:
+        """Services that do not run."""
+        return tuple(line.split()[0] for line in self.control("status").splitlines() if "RUNNING" not in line)
+
+    def nginx_conf(self, more: str = "") -> None:
+        here = self.folder
+        (here / "nginx.conf").write_text(
+            f"{'user root;' if self.is_root else ''}\npid {here}/nginx.pid;\nworker_processes 1;\nevents {{}}\nhttp {{\n{more}access_log off;\n"
+            + "".join(
+                f"{kind}_temp_path {here}/tmp-{kind};\n"
+                for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+            )
+            + f"server {{ listen 127.0.0.1:{self.port['nginx']}; root {here}/www; location /api/ {{ proxy_pass http://127.0.0.1:{self.port['api']}/; }} }}\n"
+            f"server {{ listen 127.0.0.1:{self.port['tls']} ssl; ssl_certificate {here}/cert.pem; ssl_certificate_key {here}/key.pem; root {here}/www; }}\n}}\n"
+        )
+
+    def certificate(self, *, days: int) -> None:
+        """A certificate that is valid for `days` yet; a negative number has expired."""
+        here = str(self.folder)
+        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
+                "-keyout", f"{here}/key.pem", "-out", f"{here}/cert.pem", "-days", str(max(days, 1))]  # fmt: skip
+        if days < 0:
+            make = ["faketime", f"{-days + 1} days ago", *make]
+        done = subprocess.run(make, capture_output=True, timeout=60)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.decode())
+
+    # ---- breaking
+
+    def pids(self, name: str) -> list[int]:
+        said = self.control("pid", name).strip()
+        return [int(said)] if said.isdigit() and int(said) > 1 else []
+
+    def signal(self, name: str, number: int) -> None:
+        for pid in self.pids(name):
+            if number == signal.SIGKILL:
+                self.orphaned.append(pid)
+            os.kill(pid, number)
+        time.sleep(0.3)
+
+    def take(self, name: str) -> None:
+        """Stop a service and let somebody else listen on its port."""
+        self.control("stop", name)
+        code = f"import socket,time; s=socket.socket(); s.setsockopt(1,2,1); s.bind(('127.0.0.1',{self.port[name]})); s.listen(); time.sleep(600)"
+        self.intruders.append(subprocess.Popen([sys.executable, "-c", code]))
+        for _ in range(100):
+            with socket.socket() as one:
+                if one.connect_ex(("127.0.0.1", self.port[name])) == 0:
+                    return
+            time.sleep(0.05)
+
+    def mount(self, options: str) -> Path:
+        path = self.folder / "small"
+        path.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True)
+        self.mounted.append(path)
+        (path / "log").mkdir()
+        return path
+
+    def fill(self, path: Path, name: str, *, days_old: float = 0) -> None:
+        """Fill a file system with one file."""
+        with contextlib.suppress(OSError), (path / name).open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 65536)
+        then = time.time() - days_old * 86_400
+        os.utime(path / name, (then, then))
+
+    # ---- the truth
+
+    def serves(self, name: str, path: str = "/") -> bool:
+        return status_of(f"http://127.0.0.1:{self.port[name]}{path}") == 200
+
+    def redis_answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port["redis"]), 2) as one:
+                one.sendall(b"PING\r\n")
+                return one.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def postgres_answers(self) -> bool:
+        argv = [
+            "psql",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port["postgres"]),
+            "-U",
+            "postgres",
+            "-Atc",
+            "select 1",
+            "postgres",
+        ]
+        return self.as_postgres(*argv).stdout.strip() == b"1"
+
+    def served_days_left(self) -> float:
+        import ssl
+
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with (
+            socket.create_connection(("127.0.0.1", self.port["tls"]), 3) as plain,
+            context.wrap_socket(plain) as wrapped,
+        ):
+            der = wrapped.getpeercert(True) or b""
+        said = subprocess.run(
+            ["openssl", "x509", "-inform", "DER", "-noout", "-enddate"], input=der, capture_output=True
+        ).stdout.decode()
+        return (ssl.cert_time_to_seconds(said.strip().partition("=")[2]) - time.time()) / 86_400
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that breaks."""
+
+    name: str
+    runbook: str
+    parameters: dict[str, Any]
+    breaks: Callable[[], object]
+    truth: Callable[[], bool]
+    """Whether the service is well, asked of the service itself."""
+
+
+def faults(s: Stage) -> Iterator[Fault]:
+    """All faults that this machine has the programs and the rights for."""
+    here, port = s.folder, s.port
+
+    def service(name: str) -> dict[str, Any]:
+        return {"service": name, "port": port[name]}
+
+    if s.has["nginx"]:
+
+        def web() -> bool:
+            return s.serves("nginx")
+
+        yield Fault("nginx is stopped", "SERVICE", service("nginx"), lambda: s.control("stop", "nginx"), web)
+        yield Fault("nginx was killed", "SERVICE", service("nginx"), lambda: s.signal("nginx", signal.SIGKILL), web)
+        yield Fault("nginx: a syntax error in its configuration", "SERVICE", service("nginx"),
+                    lambda: (s.control("stop", "nginx"), s.nginx_conf("nonsense on;\n")), web)  # fmt: skip
+        yield Fault("nginx: its port is taken", "SERVICE", service("nginx"), lambda: s.take("nginx"), web)
+        yield Fault(
+            "nginx: its port is taken (port_unreachable)", "PORT", service("nginx"), lambda: s.take("nginx"), web
+        )
+        yield Fault("nginx listens nowhere", "PORT", service("nginx"), lambda: s.control("stop", "nginx"), web)
+        yield Fault("nginx: its pages are gone", "ENDPOINT", {"url": f"http://127.0.0.1:{port['nginx']}/", "service": "nginx"},
+                    lambda: shutil.rmtree(here / "www"), web)  # fmt: skip
+        behind = {"url": f"http://127.0.0.1:{port['nginx']}/api/", "service": "nginx"}
+        if s.has["redis"]:
+            yield Fault("nginx: what it stands before is down, and named", "ENDPOINT", {**behind, "dependency": "api"},
+                        lambda: s.control("stop", "api"), lambda: s.serves("nginx", "/api/"))  # fmt: skip
+            yield Fault("nginx: what it stands before is down, not named", "ENDPOINT", behind,
+                        lambda: s.control("stop", "api"), lambda: s.serves("nginx", "/api/"))  # fmt: skip
+        drift = {"path": str(here / "nginx.conf"), "reference": str(here / "nginx.conf.reference"), "service": "nginx"}
+
+        def same() -> bool:
+            return (here / "nginx.conf").read_text() == (here / "nginx.conf.reference").read_text() and s.serves(
+                "nginx"
+            )
+
+        yield Fault(
+            "nginx: its configuration was changed by hand", "CONFIG", drift, lambda: s.nginx_conf("# by hand\n"), same
+        )
+        yield Fault("nginx: its configuration is gone", "CONFIG", drift, lambda: (here / "nginx.conf").unlink(), same)
+        certificate = {
+            "name": "localhost",
+            "certificate": str(here / "cert.pem"),
+            "service": "nginx",
+            "port": port["tls"],
+        }
+
+        def shown() -> bool:
+            return s.served_days_left() > 20
+
+        yield Fault("nginx: its certificate expires in three days", "CERT", certificate,
+                    lambda: (s.certificate(days=3), s.control("restart", "nginx")), shown)  # fmt: skip
+        if shutil.which("faketime"):
+            yield Fault("nginx: its certificate has expired", "CERT", certificate,
+                        lambda: (s.certificate(days=-2), s.control("restart", "nginx")), shown)  # fmt: skip
+        yield Fault("nginx still shows the certificate before the renewed one", "CERT", certificate,
+                    lambda: (s.certificate(days=3), s.control("restart", "nginx"), s.certificate(days=90)), shown)  # fmt: skip
+    if s.has["redis"]:
+        redis = s.redis_answers
+        yield Fault("redis is stopped", "SERVICE", service("redis"), lambda: s.control("stop", "redis"), redis)
+        yield Fault("redis was killed", "SERVICE", service("redis"), lambda: s.signal("redis", signal.SIGKILL), redis)
+        yield Fault("redis: an error in its configuration", "SERVICE", service("redis"),
+                    lambda: (s.control("stop", "redis"), (here / "redis.conf").write_text("nonsense yes\n")), redis)  # fmt: skip
+        yield Fault("redis: its data directory is gone", "SERVICE", service("redis"),
+                    lambda: (s.control("stop", "redis"), shutil.rmtree(here / "redis")), redis)  # fmt: skip
+        yield Fault("redis: its port is taken", "SERVICE", service("redis"), lambda: s.take("redis"), redis)
+        api = {"url": f"http://127.0.0.1:{port['api']}/", "service": "api"}
+        yield Fault("the API's store is down, and named", "ENDPOINT", {**api, "dependency": "redis"},
+                    lambda: s.control("stop", "redis"), lambda: s.serves("api"))  # fmt: skip
+        yield Fault(
+            "the API's store is down, not named",
+            "ENDPOINT",
+            api,
+            lambda: s.control("stop", "redis"),
+            lambda: s.serves("api"),
+        )
+        yield Fault("the API's store is down and can't start", "ENDPOINT", {**api, "dependency": "redis"},
+                    lambda: (s.control("stop", "redis"), shutil.rmtree(here / "redis")), lambda: s.serves("api"))  # fmt: skip
+    if s.postgres:
+        sql = s.postgres_answers
+        yield Fault("PostgreSQL is stopped", "SERVICE", service("postgres"), lambda: s.control("stop", "postgres"), sql)
+        yield Fault(
+            "PostgreSQL was killed", "SERVICE", service("postgres"), lambda: s.signal("postgres", signal.SIGKILL), sql
+        )
+        yield Fault("PostgreSQL: an error in its configuration", "SERVICE", service("postgres"),
+                    lambda: (s.control("stop", "postgres"), (here / "pg/postgresql.conf").write_text("nonsense = = 1\n")), sql)  # fmt: skip
+        yield Fault("PostgreSQL: its data directory is open to all", "SERVICE", service("postgres"),
+                    lambda: (s.control("stop", "postgres"), (here / "pg").chmod(0o777)), sql)  # fmt: skip
+        if s.is_root:
+            yield Fault("PostgreSQL: its data directory is not its own", "SERVICE", service("postgres"),
+                        lambda: (s.control("stop", "postgres"), shutil.chown(here / "pg", "root", "root")), sql)  # fmt: skip
+        yield Fault("PostgreSQL: its port is taken", "SERVICE", service("postgres"), lambda: s.take("postgres"), sql)
+    hung = {"service": "worker", "process": "worker.py", "url": f"http://127.0.0.1:{port['worker']}/"}
+
+    def works() -> bool:
+        return s.serves("worker")
+
+    yield Fault("a worker is stopped in its tracks", "MEMORY", {"service": "worker", "process": "worker.py", "limit_mb": 1, "port": port["worker"]},
+                lambda: s.signal("worker", signal.SIGSTOP), works)  # fmt: skip
+    yield Fault("a worker spins and answers nobody", "PROCESS", hung, lambda: s.signal("worker", signal.SIGUSR1), works)
+    yield Fault("a worker holds too much memory", "MEMORY", {"service": "worker", "process": "worker.py", "limit_mb": 120, "port": port["worker"]},
+                lambda: [status_of(f"http://127.0.0.1:{port['worker']}/grow") for _ in range(2)],
+                lambda: s.serves("worker") and _resident_mb(s.pids("worker")) < 120)  # fmt: skip
+    yield Fault("a runaway process eats a processor", "CPU", {"process": "learner-spin", "older_than_seconds": 1},
+                lambda: (_spin(s), time.sleep(1.5)), lambda: all(one.poll() is not None for one in s.intruders))  # fmt: skip
+    keep = {"source": str(here / "data"), "target": str(here / "backups")}
+    yield Fault(
+        "last night's backup is missing",
+        "BACKUP",
+        keep,
+        lambda: None,
+        lambda: bool(list((here / "backups").glob("*.tar.gz"))),
+    )
+    yield Fault("what should be backed up is gone", "BACKUP", keep, lambda: shutil.rmtree(here / "data"),
+                lambda: bool(list((here / "backups").glob("*.tar.gz"))))  # fmt: skip
+    if s.is_root and shutil.which("mount"):
+        small = here / "small"
+        disk = {"mount": str(small), "logs": str(small / "log")}
+
+        def room() -> bool:
+            return _has_room(small)
+
+        yield Fault(
+            "a disk is full of old logs",
+            "DISK",
+            disk,
+            lambda: s.fill(s.mount("size=8m") / "log", "app.log.1", days_old=30),
+            room,
+        )
+        yield Fault(
+            "a disk is full of today's logs",
+            "DISK",
+            disk,
+            lambda: s.fill(s.mount("size=8m") / "log", "app.log.1"),
+            room,
+        )
+        yield Fault("a disk is full of something else", "DISK", disk, lambda: s.fill(s.mount("size=8m"), "core"), room)
+        yield Fault("a disk has no inodes left", "DISK", disk, lambda: _many(s.mount("size=8m,nr_inodes=64")), room)
+        yield Fault("the disk for backups is full", "BACKUP", {**keep, "target": str(small)}, lambda: s.fill(s.mount("size=8m"), "core"),
+                    lambda: bool(list(small.glob("*.tar.gz"))))  # fmt: skip
+
+
+def _resident_mb(pids: list[int]) -> float:
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def _spin(s: Stage) -> None:
+    program = s.folder / "learner-spin"
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
+    s.intruders.append(subprocess.Popen([str(program), "600"]))
+
+
+def _many(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        for i in range(1000):
+            (path / f"f{i}").touch()
+
+
+def _has_room(path: Path) -> bool:
+    """Whether a file of a hundred kilobytes can be written there."""
+    try:
+        (path / "probe").write_bytes(b"x" * 100_000)
+        (path / "probe").unlink()
+    except OSError:
+        return False
+    return True
+
+
+def run(s: Stage, fault: Fault, host: OpenHost) -> tuple[ExecutionResult, bool]:
+    """The runbook's result on the broken service, and whether the service is well after it."""
+    s.well()
+    fault.breaks()
+    file = read(ROOT / f"runbooks/linux/RB-LIN-{fault.runbook}-001.yaml")
+    now = datetime.now(UTC)
+    incident = Incident(incident_id="INC-1", incident_type=file.runbook.incident_types[0], client_id="acme")
+    order = Order(file, incident, host, host.facts(), Executor(), new_execution_id(now), fault.parameters, 3.0)
+    result = run_on_host(order).result
+    try:
+        return result, fault.truth()
+    except OSError:
+        return result, False
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--write", type=Path, help="write the page there")
+    parser.add_argument("--only", default="", help="only faults whose name holds this")
+    parser.add_argument("--ssh", action="store_true", help="run the runbooks over SSH to a private sshd on loopback")
+    given = parser.parse_args()
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin"
+    rows, false_passes, unfit = [], 0, 0
+    with contextlib.ExitStack() as stack, Stage() as stage:
+        host: OpenHost = LocalHost(name="web-1", supervisor_config=str(stage.config))
+        if given.ssh:
+            from benchmarks.executor import sshd
+
+            address, options = stack.enter_context(sshd())
+            # sshd gives its sessions a PATH of its own, on which this Python's supervisorctl is not
+            stack.callback(lambda link=Path("/usr/local/bin/supervisorctl"): link.is_symlink() and link.unlink())
+            Path("/usr/local/bin/supervisorctl").symlink_to(stage._program("supervisorctl"))
+            host = SshHost(address, options=options, supervisor_config=str(stage.config), become=())
+            stack.callback(host.close)
+        for fault in faults(stage):
+            if given.only not in fault.name:
+                continue
+            result, well = run(stage, fault, host)
+            verified = {True: "yes", False: "no", None: "unknown"}[result.verification_passed]
+            wrong = result.verification_passed is True and not well
+            missed = result.verification_passed is False and well
+            false_passes, unfit = false_passes + wrong, unfit + missed
+            last = (result.error_message or "").strip().splitlines()
+            said = (last[-1] if last else "").replace("|", "\\|").replace(str(stage.folder), "…")[:110]
+            rows.append(
+                f"| {fault.name} | {result.runbook_ref} | {result.status.value} | {verified} | {'yes' if well else 'no'} | {result.duration_seconds or 0:.1f} | {said} |"
+            )
+            print(rows[-1], "FALSE PASS" if wrong else "", file=sys.stderr, flush=True)
+    page = (
+        "# Faults\n\nWritten by `python -m benchmarks.faults --write docs/faults.md`. Real supervisord, nginx, redis and PostgreSQL are broken in real\n"
+        "ways; a shipped runbook runs; then the service itself is asked whether it is well. *Verified* is what the runbook's own\n"
+        "checks said. A failed run is no fault of this table: that a runbook's first version can't help, and says so, is what\n"
+        "the learner learns from.\n\n"
+        f"{len(rows)} faults {'over SSH ' if given.ssh else ''}· **{false_passes} false passes** (verified, and not well) · {unfit} false alarms (not verified, and well)\n\n"
+        "| fault | runbook | result | verified | really well | seconds | last line of its error |\n|---|---|---|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+    if given.write:
+        given.write.write_text(page, encoding="utf-8")
+    else:
+        print(page)
+    return 1 if false_passes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
