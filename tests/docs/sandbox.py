@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,3 +108,7 @@ def _samples(clone: Path) -> None:
     (clone / "results.jsonl").write_text("".join(json.dumps(json.loads(path.read_bytes())) + "\n" for path in results))
     incident = {"incident_id": "INC-2001", "incident_type": "service_crash", "client_id": "acme", "hostname": "web-1"}
     (clone / "incident.json").write_text(json.dumps(incident))
+    shutil.copy(clone.parent / "host.yml", clone / "host.yml")
+    # The result that docs/integrate.md shows, as its reader would have saved it.
+    shown = re.findall(r"```json\n(.*?)```", (ROOT / "docs/integrate.md").read_text(), re.DOTALL)
+    (clone / "result.json").write_text(next(text for text in shown if '"execution_id"' in text))
