@@ -358,7 +358,8 @@ def faults(s: Stage) -> Iterator[Fault]:
     if s.has["nginx"]:
 
         def web() -> bool:
-            return s.serves("nginx")
+            # The workers of a killed nginx serve on, with nobody to watch them: that is not well.
+            return s.serves("nginx") and "nginx" not in s.broken()
 
         yield Fault("nginx is stopped", "SERVICE", service("nginx"), lambda: s.control("stop", "nginx"), web)
         yield Fault("nginx was killed", "SERVICE", service("nginx"), lambda: s.signal("nginx", signal.SIGKILL), web)

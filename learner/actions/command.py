@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from learner.actions.base import POSIX, UNKNOWN, Action, Capabilities, Check, Outcome, Probe
+from learner.actions.base import EVERYWHERE, UNKNOWN, Action, Capabilities, Check, Outcome, Probe
 from learner.actions.file import AbsolutePath
 from learner.actions.host import Deadline, Host, HostError
 from learner.facts import Facts, Path, get
@@ -50,7 +50,7 @@ class RunCommand(Action[RunCommandParams]):
 
     name = "run_command"
     Params = RunCommandParams
-    platforms = POSIX
+    platforms = EVERYWHERE
     idempotent = False
 
     def capabilities(self, p: RunCommandParams) -> Capabilities:
@@ -69,7 +69,7 @@ class RunScript(Action[RunScriptParams]):
 
     name = "run_script"
     Params = RunScriptParams
-    platforms = POSIX
+    platforms = EVERYWHERE
     idempotent = False
 
     def capabilities(self, p: RunScriptParams) -> Capabilities:
@@ -103,7 +103,7 @@ class CommandSucceeds(Check[CommandParams]):
 
     name = "command_succeeds"
     Params = CommandParams
-    platforms = POSIX
+    platforms = EVERYWHERE
 
     def probe(self, p: CommandParams) -> Probe:
         return CommandProbe(p.argv)

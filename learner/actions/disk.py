@@ -430,7 +430,7 @@ class CleanPackageCache(Action[NoParams]):
 
 
 class DiskUsageBelow(Check[DiskUsageBelowParams]):
-    """The disk of a path is less full than a share."""
+    """The disk of a path is less full than a share, in bytes and, where it counts them, in inodes."""
 
     name = "disk_usage_below"
     Params = DiskUsageBelowParams
@@ -443,7 +443,12 @@ class DiskUsageBelow(Check[DiskUsageBelowParams]):
         usage = get(state, ("disk", "mounts", p.path, "usage_percent"))
         if usage is None and p.path == "/":
             usage = get(state, ("disk", "usage_percent"))
-        return usage < p.percent if isinstance(usage, int | float) else None
+        # Without a free inode no file can be made, however much room there is.
+        inodes = get(state, ("disk", "mounts", p.path, "inodes_percent"), 0)
+        known = [value for value in (usage, inodes) if isinstance(value, int | float) and not isinstance(value, bool)]
+        if any(value >= p.percent for value in known):
+            return False
+        return True if len(known) == 2 else None
 
     def capabilities(self, p: DiskUsageBelowParams) -> Capabilities:
         return Capabilities(paths=frozenset({p.path}))

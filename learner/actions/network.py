@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from learner.actions.base import POSIX, UNKNOWN, Action, Capabilities, Check, Outcome, Probe, until
+from learner.actions.base import EVERYWHERE, UNKNOWN, Action, Capabilities, Check, Outcome, Probe, until
 from learner.actions.host import Deadline, Host, HostError
 from learner.facts import Facts, Path, get
 from learner.strict import Integral, Matching, Strict, Text
@@ -127,7 +127,7 @@ class CheckPort(Action[PortParams]):
 
     name = "check_port"
     Params = PortParams
-    platforms = POSIX
+    platforms = EVERYWHERE
     read_only = True
 
     def reads(self, p: PortParams) -> tuple[Path, ...]:
@@ -164,7 +164,7 @@ class CheckHttp(Action[HttpParams]):
 
     name = "check_http"
     Params = HttpParams
-    platforms = POSIX
+    platforms = EVERYWHERE
     read_only = True
 
     def reads(self, p: HttpParams) -> tuple[Path, ...]:
@@ -203,7 +203,7 @@ class ResolveDns(Action[NameParams]):
 
     name = "resolve_dns"
     Params = NameParams
-    platforms = POSIX
+    platforms = EVERYWHERE
     read_only = True
 
     def reads(self, p: NameParams) -> tuple[Path, ...]:
@@ -225,6 +225,7 @@ class FlushDnsCache(Action[NoParams]):
 
     name = "flush_dns_cache"
     Params = NoParams
+    platforms = EVERYWHERE
 
     def effects(self, p: NoParams, facts: Mapping[str, Any]) -> Facts | None:
         return {("dns",): UNKNOWN}
@@ -233,7 +234,11 @@ class FlushDnsCache(Action[NoParams]):
         return Capabilities(commands=frozenset({"resolvectl"}))
 
     def run(self, p: NoParams, host: Host, deadline: Deadline) -> Outcome:
-        return Outcome.of(host.run(["resolvectl", "flush-caches"], timeout_seconds=deadline.remaining()))
+        # Source: resolvectl(1); dscacheutil(1) of macOS; Microsoft Learn, ipconfig.
+        argv = {"darwin": ("dscacheutil", "-flushcache"), "windows": ("ipconfig", "/flushdns")}.get(
+            host.platform, ("resolvectl", "flush-caches")
+        )
+        return Outcome.of(host.run(argv, timeout_seconds=deadline.remaining()))
 
 
 class PortOpen(Check[PortParams]):
@@ -241,7 +246,7 @@ class PortOpen(Check[PortParams]):
 
     name = "port_open"
     Params = PortParams
-    platforms = POSIX
+    platforms = EVERYWHERE
 
     def probe(self, p: PortParams) -> Probe:
         return PortProbe(p.host, p.port)
@@ -258,7 +263,7 @@ class HttpOk(Check[HttpParams]):
 
     name = "http_ok"
     Params = HttpParams
-    platforms = POSIX
+    platforms = EVERYWHERE
 
     def probe(self, p: HttpParams) -> Probe:
         return EndpointProbe(p.url, p.contains)
@@ -275,7 +280,7 @@ class DnsResolves(Check[NameParams]):
 
     name = "dns_resolves"
     Params = NameParams
-    platforms = POSIX
+    platforms = EVERYWHERE
 
     def probe(self, p: NameParams) -> Probe:
         return NameProbe(p.name)

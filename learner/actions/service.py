@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from learner.actions.base import UNKNOWN, Action, Capabilities, Check, Outcome, Probe, until
+from learner.actions.base import EVERYWHERE, UNKNOWN, Action, Capabilities, Check, Outcome, Probe, until
 from learner.actions.host import Completed, Deadline, Host, HostError
 from learner.facts import Facts, Path, get
 from learner.strict import Matching, Strict
@@ -52,6 +52,7 @@ def _is(name: str, wanted: str, state: Mapping[str, Any]) -> bool | None:
 
 class _ServiceAction(Action[ServiceParams]):
     Params = ServiceParams
+    platforms = EVERYWHERE
 
     def reads(self, p: ServiceParams) -> tuple[Path, ...]:
         return (("services", p.name),)
@@ -140,6 +141,7 @@ class WaitForService(Action[WaitForServiceParams]):
 
     name = "wait_for_service"
     Params = WaitForServiceParams
+    platforms = EVERYWHERE
     read_only = True
 
     def reads(self, p: WaitForServiceParams) -> tuple[Path, ...]:
@@ -163,6 +165,7 @@ class WaitForService(Action[WaitForServiceParams]):
 
 class _ServiceCheck(Check[ServiceParams]):
     Params = ServiceParams
+    platforms = EVERYWHERE
     wanted: str
 
     def probe(self, p: ServiceParams) -> Probe:
