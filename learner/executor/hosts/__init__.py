@@ -51,4 +51,8 @@ def open_host(address: str, settings: HostSettings, cancelled: Cancellation) -> 
             cancelled=cancelled,
             options=settings.ssh_options,
         )
+    if address.startswith("winrm://"):
+        from learner.executor.hosts.winrm import WinRmHost
+
+        return WinRmHost(address, cancelled=cancelled)
     raise LearnerError(f"{address} is no address of a host", "use local, ssh://user@host[:port] or winrm://user@host")
