@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,3 +99,10 @@ def test_macos_memory_and_processor_claims(tmp_path: Path) -> None:
     processor = " 99.5 /usr/local/bin/webd\n  0.0 webd\n 55.0 other"
     assert judged(tmp_path, "RB-MAC-CPU-001", "ps", processor, "webd", "100")
     assert not judged(tmp_path, "RB-MAC-CPU-001", "ps", processor, "webd", "50")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_parameter_is_used(path: Path) -> None:
+    used = path.read_text().split("\nsteps:")[1]
+    unused = [name for name in read(path).runbook.parameters if not re.search(rf"\b{name}\b", used)]
+    assert unused == []
