@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fix bench docs clean
+.PHONY: demo test check fix bench clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo  ## The whole loop, for real, in a minute. YES=1 merges as you; without it the review page waits for you.
@@ -20,13 +20,16 @@ check: $(VENV)/.dev  ## Style, types, layers, and generated files that must not 
 	@$(BIN)/learner schema --check
 	@$(BIN)/learner validate runbooks learner/demo/runbooks
 
-fix: $(VENV)/.dev
-	@$(BIN)/ruff check --fix .
-	@$(BIN)/ruff format .
+fix: $(VENV)/.dev  ## Formats, and writes everything anew that is generated.
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
 	@$(BIN)/learner schema
+	@$(BIN)/python -m learner.cli.reference
+	@$(BIN)/python -m learner.actions.catalogue_page
+	@$(BIN)/python -m learner.setup.settings_text
 
 bench: $(VENV)/.dev  ## Tables with ratios against floors measured in the same run.
-	@for bench in telemetry executor; do $(BIN)/python -m benchmarks.$$bench; done
+	@for bench in telemetry executor repair; do $(BIN)/python -m benchmarks.$$bench; done
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "learner needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }

@@ -343,7 +343,8 @@ class _Interpreter:
             number += 1
             waited = (self.performer.now() - self.started_at).total_seconds()
             outcome = self.performer.perform(
-                Attempt(step, phase, action, params, rendered, number, timeout, waited, len(self.records) + 1), self.state
+                Attempt(step, phase, action, params, rendered, number, timeout, waited, len(self.records) + 1),
+                self.state,
             )
             self.state = merged(self.state, outcome.facts)
             self.stale = self.stale or not action.read_only

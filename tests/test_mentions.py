@@ -55,7 +55,9 @@ def test_a_service_is_named_by_a_whole_word_only(text: str) -> None:
 
 
 def test_a_peer_is_a_host_even_without_a_port() -> None:
-    assert list(hosts_in("rsync: failed to connect to backup.example.com (203.0.113.9): No route to host")) == ["backup.example.com"]
+    assert list(hosts_in("rsync: failed to connect to backup.example.com (203.0.113.9): No route to host")) == [
+        "backup.example.com"
+    ]
     assert list(hosts_in("waiting for nginx.service and for app.py from config.yaml")) == []
 
 
@@ -75,7 +77,19 @@ def test_any_text_is_read(text: str) -> None:
         assert all(isinstance(key, str) for key in path)
 
 
-@pytest.mark.parametrize("text", ["/" * 20_000, "a." * 10_000, ":8" * 10_000, "http://" * 3_000, "'/" * 10_000, "x" * 20_000 + ":80", "/a" * 10_000 + "!", "to " * 7_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/" * 20_000,
+        "a." * 10_000,
+        ":8" * 10_000,
+        "http://" * 3_000,
+        "'/" * 10_000,
+        "x" * 20_000 + ":80",
+        "/a" * 10_000 + "!",
+        "to " * 7_000,
+    ],
+)
 def test_hostile_texts_are_read_quickly(text: str) -> None:
     import time
 

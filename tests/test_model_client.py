@@ -21,7 +21,10 @@ from learner.settings import ModelSettings
 
 SCHEMA = {
     "type": "object",
-    "properties": {"color": {"type": "string", "enum": ["red", "green"]}, "sure": {"type": "integer", "minimum": 0, "maximum": 100}},
+    "properties": {
+        "color": {"type": "string", "enum": ["red", "green"]},
+        "sure": {"type": "integer", "minimum": 0, "maximum": 100},
+    },
     "required": ["color", "sure"],
     "additionalProperties": False,
 }
@@ -46,7 +49,9 @@ def completion(content: Any = None, *, finish: str = "stop", usage: Any = "given
 
 
 def error(status: int, message: str = "no", **headers: str) -> Response:
-    return Response(json.dumps({"error": {"message": message}}), status=status, headers=headers, content_type="application/json")
+    return Response(
+        json.dumps({"error": {"message": message}}), status=status, headers=headers, content_type="application/json"
+    )
 
 
 def mode_of(request: Request) -> str:
@@ -86,7 +91,12 @@ class Sleeper:
 
 def client(script: Script, key: str | None = KEY, sleep: Callable[[float], None] | None = None, record: Path | None = None,
            replay: Path | None = None, **settings: Any) -> ModelClient:  # fmt: skip
-    given: dict[str, Any] = {"base_url": script.url, "small": "tiny", "large": "huge", "timeout_seconds": 5.0} | settings
+    given: dict[str, Any] = {
+        "base_url": script.url,
+        "small": "tiny",
+        "large": "huge",
+        "timeout_seconds": 5.0,
+    } | settings
     return ModelClient(
         ModelSettings(**given), key, sleep=sleep or Sleeper(), record=record, replay=replay,
         now=lambda: datetime(2026, 11, 22, 5, 0, tzinfo=UTC), token=lambda: "0123456789abcdef",
@@ -98,7 +108,12 @@ def test_a_good_answer_by_schema(script: Script) -> None:
     model = client(script, input_usd_per_million=10.0, output_usd_per_million=100.0)
     answer = model.ask(PROMPT, SCHEMA, "color", "small")
     assert (answer.value, answer.kind, answer.reason, answer.model) == (GOOD, "answer", "", "tiny")
-    assert (answer.usage.model_calls, answer.usage.input_tokens, answer.usage.output_tokens, answer.usage.cost_usd) == (1, 100, 10, 0.002)
+    assert (answer.usage.model_calls, answer.usage.input_tokens, answer.usage.output_tokens, answer.usage.cost_usd) == (
+        1,
+        100,
+        10,
+        0.002,
+    )
     (request,) = script.requests
     assert request["model"] == "tiny"
     assert request["response_format"]["json_schema"] == {"name": "color", "schema": SCHEMA, "strict": True}
@@ -114,7 +129,11 @@ def test_the_large_model_is_asked_for_by_size(script: Script) -> None:
 def test_a_refusal_is_an_answer(script: Script) -> None:
     script.answers = [completion(None, refusal="I can't help\x1b[31m with that.")]
     answer = client(script).ask(PROMPT, SCHEMA, "color", "small")
-    assert (answer.value, answer.kind, answer.reason) == (None, "refused", "the model refused: I can't help[31m with that.")
+    assert (answer.value, answer.kind, answer.reason) == (
+        None,
+        "refused",
+        "the model refused: I can't help[31m with that.",
+    )
     assert len(script.requests) == 1
 
 
@@ -144,26 +163,43 @@ class TestWaysOfAsking:
             if mode_of(request) != "tool":
                 return error(400, "response_format is not supported")
             assert request.get_json()["tool_choice"] == {"type": "function", "function": {"name": "color"}}
-            return completion(None, finish="tool_calls", tool_calls=[{"id": "1", "type": "function", "function": {"name": "color", "arguments": json.dumps(GOOD)}}])
+            return completion(
+                None,
+                finish="tool_calls",
+                tool_calls=[
+                    {"id": "1", "type": "function", "function": {"name": "color", "arguments": json.dumps(GOOD)}}
+                ],
+            )
 
         script.answers = [answer]
         assert client(script).ask(PROMPT, SCHEMA, "color", "small").value == GOOD
         assert script.modes == ["json_schema", "tool"]
 
     def test_plain_words_with_json_in_them(self, script: Script) -> None:
-        script.answers = [lambda request: error(400) if mode_of(request) != "text" else completion(f"Sure!\n```json\n{json.dumps(GOOD)}\n```\nHope it helps.")]
+        script.answers = [
+            lambda request: (
+                error(400)
+                if mode_of(request) != "text"
+                else completion(f"Sure!\n```json\n{json.dumps(GOOD)}\n```\nHope it helps.")
+            )
+        ]
         assert client(script).ask(PROMPT, SCHEMA, "color", "small").value == GOOD
         assert script.modes == ["json_schema", "tool", "json_object", "text"]
 
     def test_a_schema_that_the_endpoint_takes_and_ignores(self, script: Script) -> None:
-        script.answers = [lambda request: completion("a poem" if mode_of(request) == "json_schema" else json.dumps(GOOD))]
+        script.answers = [
+            lambda request: completion("a poem" if mode_of(request) == "json_schema" else json.dumps(GOOD))
+        ]
         assert client(script).ask(PROMPT, SCHEMA, "color", "small").value == GOOD
         assert script.modes == ["json_schema", "tool"]
 
     def test_the_new_name_of_a_limit(self, script: Script) -> None:
         def answer(request: Request) -> Response:
             if "max_tokens" in request.get_json():
-                return error(400, "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.")
+                return error(
+                    400,
+                    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+                )
             return completion(json.dumps(GOOD))
 
         script.answers = [answer]
@@ -337,7 +373,9 @@ class TestReplies:
         assert answer.value is None
         assert len(script.requests) <= 4
 
-    @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": -5, "completion_tokens": "many"}, [], "lots", {"prompt_tokens": True}])
+    @pytest.mark.parametrize(
+        "usage", [None, {}, {"prompt_tokens": -5, "completion_tokens": "many"}, [], "lots", {"prompt_tokens": True}]
+    )
     def test_missing_usage_is_estimated(self, script: Script, usage: Any) -> None:
         script.answers = [completion(json.dumps(GOOD), usage=usage)]
         answer = client(script).ask(PROMPT, SCHEMA, "color", "small")
@@ -346,7 +384,9 @@ class TestReplies:
         assert answer.usage.output_tokens == len(json.dumps(GOOD)) // 4
 
     def test_content_in_parts(self, script: Script) -> None:
-        script.answers = [completion([{"type": "text", "text": '{"color": "green", '}, {"type": "text", "text": '"sure": 80}'}])]
+        script.answers = [
+            completion([{"type": "text", "text": '{"color": "green", '}, {"type": "text", "text": '"sure": 80}'}])
+        ]
         assert client(script).ask(PROMPT, SCHEMA, "color", "small").value == GOOD
 
 
@@ -381,16 +421,26 @@ class TestRecordings:
     def test_what_is_recorded_plays_back_without_a_server(self, script: Script, tmp_path: Path) -> None:
         script.answers = [completion(json.dumps(GOOD)), completion(None, refusal="no")]
         recorder = client(script, record=tmp_path / "kept")
-        asked = [recorder.ask(PROMPT, SCHEMA, "color", "small"), recorder.ask(Prompt("s", "other"), SCHEMA, "color", "small")]
+        asked = [
+            recorder.ask(PROMPT, SCHEMA, "color", "small"),
+            recorder.ask(Prompt("s", "other"), SCHEMA, "color", "small"),
+        ]
         assert len(list((tmp_path / "kept").glob("*-color-*.json"))) == 2
         script.url = "http://127.0.0.1:9/v1"
         player = client(script, replay=tmp_path / "kept")
-        assert [player.ask(PROMPT, SCHEMA, "color", "small"), player.ask(Prompt("s", "other"), SCHEMA, "color", "small")] == asked
+        assert [
+            player.ask(PROMPT, SCHEMA, "color", "small"),
+            player.ask(Prompt("s", "other"), SCHEMA, "color", "small"),
+        ] == asked
 
     def test_the_random_boundary_is_not_part_of_the_question(self, script: Script, tmp_path: Path) -> None:
         script.answers = [completion(json.dumps(GOOD))]
-        client(script, record=tmp_path).ask(Prompt("s", fenced("x", "aaaaaaaaaaaaaaaa"), "aaaaaaaaaaaaaaaa"), SCHEMA, "color", "small")
-        played = client(script, replay=tmp_path).ask(Prompt("s", fenced("x", "bbbbbbbbbbbbbbbb"), "bbbbbbbbbbbbbbbb"), SCHEMA, "color", "small")
+        client(script, record=tmp_path).ask(
+            Prompt("s", fenced("x", "aaaaaaaaaaaaaaaa"), "aaaaaaaaaaaaaaaa"), SCHEMA, "color", "small"
+        )
+        played = client(script, replay=tmp_path).ask(
+            Prompt("s", fenced("x", "bbbbbbbbbbbbbbbb"), "bbbbbbbbbbbbbbbb"), SCHEMA, "color", "small"
+        )
         assert played.value == GOOD
 
     def test_the_same_question_twice_plays_back_in_order(self, script: Script, tmp_path: Path) -> None:
@@ -439,7 +489,9 @@ class TestFence:
         assert text.endswith(f"\n{boundary}>>>")
 
     def test_invisible_characters_are_gone_and_lines_stay(self) -> None:
-        assert fenced("a\x1b[31m\u202eb\u200b\r\nc\x00\td\U000e0041", "x" * 8) == "<<<xxxxxxxx\na[31mb\nc\td\nxxxxxxxx>>>"
+        assert (
+            fenced("a\x1b[31m\u202eb\u200b\r\nc\x00\td\U000e0041", "x" * 8) == "<<<xxxxxxxx\na[31mb\nc\td\nxxxxxxxx>>>"
+        )
 
     def test_a_long_text_keeps_head_and_tail(self) -> None:
         text = fenced("H" * 5000 + "T" * 5000, "x" * 8, 300)

@@ -97,7 +97,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert e.problem.line >= 1
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 100_000, "- " * 200_000, "- - ? " * 50_000, "a: " + "[" * 5000 + "]" * 5000])
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, "{a: " * 100_000, "- " * 200_000, "- - ? " * 50_000, "a: " + "[" * 5000 + "]" * 5000]
+)
 def test_a_text_of_brackets_is_refused_and_the_process_lives(text: str) -> None:
     with pytest.raises(YamlError):
         load(text)

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True),
     help="A folder of results, or a .jsonl file.",
 )
-@click.option("--min-failures", type=click.IntRange(1), help="Failures before a proposal, on plain folders.  [default: 1]")
+@click.option(
+    "--min-failures", type=click.IntRange(1), help="Failures before a proposal, on plain folders.  [default: 1]"
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
     repo: Path, remote: str, record: Path | None, replay: Path | None, candidates: int, dry_run: bool, runbooks: Path | None,

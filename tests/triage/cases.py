@@ -29,7 +29,11 @@ verification:
 
 def runbook(*incident_types: str) -> Runbook:
     """The runbook of the samples, for other incident types when asked."""
-    text = RUNBOOK if not incident_types else RUNBOOK.replace(b"[service_crash]", ("[" + ", ".join(incident_types) + "]").encode())
+    text = (
+        RUNBOOK
+        if not incident_types
+        else RUNBOOK.replace(b"[service_crash]", ("[" + ", ".join(incident_types) + "]").encode())
+    )
     return parse(text).runbook
 
 
@@ -64,7 +68,14 @@ def failed(error: str = "", action: str = "start_service", *, steps: list[dict[s
 def unverified_claim(check: str, observed: Any, params: dict[str, Any] | None = None, *, steps: list[dict[str, Any]] | None = None,
                      waited: float = 0.0, **changes: Any) -> ExecutionResult:  # fmt: skip
     """A run whose steps worked and whose check did not pass."""
-    claim = {"id": "claim", "check": check, "params": params or {}, "passed": False, "observed": observed, "waited_seconds": waited}
+    claim = {
+        "id": "claim",
+        "check": check,
+        "params": params or {},
+        "passed": False,
+        "observed": observed,
+        "waited_seconds": waited,
+    }
     return failed(f"verification claim ({check}): {observed}", steps=steps or [done("start_service", name="web")],
                   verification_passed=False, checks=[claim], **changes)  # fmt: skip
 

@@ -77,7 +77,11 @@ def test_a_cluster_counts_all_and_keeps_the_first_ten() -> None:
 
 def test_first_by_time_not_by_how_a_time_is_written() -> None:
     held: dict[str, Any] = {}
-    for name, at in (("LATER", "2026-11-22T05:00:00.500000Z"), ("FIRST", "2026-11-22T05:00:00Z"), ("ZONE", "2026-11-22T06:59:59+02:00")):
+    for name, at in (
+        ("LATER", "2026-11-22T05:00:00.500000Z"),
+        ("FIRST", "2026-11-22T05:00:00Z"),
+        ("ZONE", "2026-11-22T06:59:59+02:00"),
+    ):
         ClusterFold().add(held, failed("boom", execution_id=f"exec-20261122-{name}", started_at=at))
     (cluster,) = open_clusters(held, {})
     assert cluster.evidence == ("exec-20261122-ZONE", "exec-20261122-FIRST", "exec-20261122-LATER")
@@ -105,11 +109,17 @@ def test_successes_count_verified_ones_only() -> None:
 
 def test_gravest_runbook_first_then_most_failures() -> None:
     held: dict[str, Any] = {}
-    for i, (runbook, error, times) in enumerate((("RB-LIN-DISK-001", "full", 1), ("RB-LIN-SERVICE-001", "boom", 2), ("RB-LIN-SERVICE-001", "bang", 3))):
+    for i, (runbook, error, times) in enumerate(
+        (("RB-LIN-DISK-001", "full", 1), ("RB-LIN-SERVICE-001", "boom", 2), ("RB-LIN-SERVICE-001", "bang", 3))
+    ):
         for j in range(times):
             ClusterFold().add(held, failed(error, runbook_id=runbook, execution_id=f"exec-20261122-R{i}{j:03d}"))
     clusters = open_clusters(held, {"RB-LIN-DISK-001": "critical"})
-    assert [(c.runbook_id, c.failures) for c in clusters] == [("RB-LIN-DISK-001", 1), ("RB-LIN-SERVICE-001", 3), ("RB-LIN-SERVICE-001", 2)]
+    assert [(c.runbook_id, c.failures) for c in clusters] == [
+        ("RB-LIN-DISK-001", 1),
+        ("RB-LIN-SERVICE-001", 3),
+        ("RB-LIN-SERVICE-001", 2),
+    ]
 
 
 def _clusters(*errors: str) -> list[Any]:

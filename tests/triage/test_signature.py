@@ -32,7 +32,10 @@ SAME = {
         "job 4f9c2d1e-3c55-4c0a-9f0e-2b7f6a1f0c11 left /tmp/tmpab12cd/x.sock at 0x7ffd1234",
         "job 00000000-3c55-4c0a-9f0e-2b7f6a1f0c99 left /tmp/tmpzz99qq/x.sock at 0x55aa0042",
     ),
-    "container id": ("Error: failed to start container 3f4a9b2c1d0e: OCI", "Error: failed to start container 99aa00bb11cc: OCI"),
+    "container id": (
+        "Error: failed to start container 3f4a9b2c1d0e: OCI",
+        "Error: failed to start container 99aa00bb11cc: OCI",
+    ),
     "mirror": (
         "W: Failed to fetch http://deb.debian.org/debian/dists/bookworm/InRelease  Temporary failure resolving 'deb.debian.org'",
         "W: Failed to fetch http://mirror.example.net/debian/dists/bookworm/InRelease  Temporary failure resolving 'mirror.example.net'",
@@ -81,7 +84,10 @@ DIFFERENT = {
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME)
 def test_one_failure_has_one_signature(one: str, other: str) -> None:
-    here, there = failed(one), failed(other, execution_id="exec-20261201-ZZZZ9999", client_id="globex", started_at="2026-12-01T17:40:50Z")
+    here, there = (
+        failed(one),
+        failed(other, execution_id="exec-20261201-ZZZZ9999", client_id="globex", started_at="2026-12-01T17:40:50Z"),
+    )
     assert signature(here) == signature(here)
     assert signature(here).title == signature(there).title
     assert signature(here).key == signature(there).key
@@ -97,7 +103,10 @@ def test_a_runs_own_words_are_masked() -> None:
                  parameters={"service": "shop", "port": 18080}, hostname="db-17.acme.lan", execution_id="exec-20261122-AAAA1111", incident_id="INC-77")  # fmt: skip
     other = failed("blog on web-3: cannot bind port 4000, pidfile /run/blog/blog.pid (exec-20261122-BBBB2222, INC-9)",
                    parameters={"service": "blog", "port": 4000}, hostname="web-3", execution_id="exec-20261122-BBBB2222", incident_id="INC-9")  # fmt: skip
-    assert signature(one).title == "<service> on <host>: cannot bind port <port>, pidfile /run/<service>/<service>.pid (<execution>, <incident>)"
+    assert (
+        signature(one).title
+        == "<service> on <host>: cannot bind port <port>, pidfile /run/<service>/<service>.pid (<execution>, <incident>)"
+    )
     assert signature(one).key == signature(other).key
 
 
@@ -119,7 +128,12 @@ def test_the_failing_step_is_the_one_that_ended_the_run() -> None:
 
 
 def test_a_failed_check_stands_before_steps_that_were_told_to_go_on() -> None:
-    run = unverified_claim("http_ok", 503, {"url": "http://127.0.0.1:8080/"}, steps=[step("tolerated"), done("start_service", 2, name="web")])
+    run = unverified_claim(
+        "http_ok",
+        503,
+        {"url": "http://127.0.0.1:8080/"},
+        steps=[step("tolerated"), done("start_service", 2, name="web")],
+    )
     found = signature(run)
     assert (found.check, found.step_id, found.title) == ("http_ok", None, "http_ok: HTTP 503")
 
@@ -130,20 +144,33 @@ def test_an_error_that_says_nothing_is_helped_by_the_output() -> None:
 
 
 def test_a_run_without_steps_is_known_by_its_message_and_never_by_nothing() -> None:
-    assert signature(failed("boom", steps=[], error_message="the agent lost its host")).title == "the agent lost its host"
+    assert (
+        signature(failed("boom", steps=[], error_message="the agent lost its host")).title == "the agent lost its host"
+    )
     bare = failed("", steps=[], error_message=None, verification_passed=False, verification_method="probe")
     assert signature(bare).title == "verification did not pass: probe"
     assert signature(failed("", steps=[], error_message=None)).title == "no error was recorded"
 
 
 def test_facts_are_those_that_the_error_names() -> None:
-    run = failed("web: pidfile /run/web/web.pid exists; redis on 127.0.0.1:6379 refused", state_before={"services": {"web": "failed", "redis": "stopped", "cron": "running"}})
-    assert signature(run).facts == {("files", "/run/web/web.pid"), ("ports", "6379"), ("services", "redis"), ("services", "web")}
+    run = failed(
+        "web: pidfile /run/web/web.pid exists; redis on 127.0.0.1:6379 refused",
+        state_before={"services": {"web": "failed", "redis": "stopped", "cron": "running"}},
+    )
+    assert signature(run).facts == {
+        ("files", "/run/web/web.pid"),
+        ("ports", "6379"),
+        ("services", "redis"),
+        ("services", "web"),
+    }
 
 
 def test_a_known_set_of_services_does_not_change_the_key() -> None:
     error = "could not reach redis"
-    assert signature(failed(error)).key == signature(failed(error, state_before={"services": {"web": "failed", "redis": "stopped"}})).key
+    assert (
+        signature(failed(error)).key
+        == signature(failed(error, state_before={"services": {"web": "failed", "redis": "stopped"}})).key
+    )
 
 
 @given(st.text(max_size=300))
