@@ -55,10 +55,18 @@ class Supervisord:
             return done
         # supervisorctl says "spawn error" and no more; why stands at the end of the process's own log.
         name = rest[0] if rest else first
-        log = self._control("tail", "-2000", name, "stderr", timeout_seconds=5.0)
-        last = "\n".join(log.stdout.strip().splitlines()[-15:]) if log.success and "ERROR" not in log.stdout else ""
+        # Some (redis) write their errors to standard output.
+        last = self._log(name, "stderr") or self._log(name, "stdout")
         parts = [done.stdout.strip(), done.stderr.strip(), last]
         return replace(done, exit_code=done.exit_code or 1, stdout="", stderr="\n".join(part for part in parts if part))
+
+    def _log(self, name: str, stream: str) -> str:
+        """The last lines of a process's own log; empty when there are none."""
+        log = self._control("tail", "-2000", name, stream, timeout_seconds=5.0)
+        # The control program's own refusal, such as `web: ERROR (no log file)`, is no line of the log.
+        if not log.success or log.stdout.startswith(f"{name}: ERROR"):
+            return ""
+        return "\n".join(log.stdout.strip().splitlines()[-15:])
 
     def _control(self, *words: str, timeout_seconds: float) -> Completed:
         where = ["-c", self.config] if self.config else []
