@@ -89,6 +89,10 @@ def execute(
     runbook_id, _, version = runbook.partition("-v")
     approved = gate.check(git, settings, runbook_id, now)
     file = parse(approved.text, approved.path)
+    if file.runbook.path != approved.path:
+        raise Refused(
+            f"{approved.path} holds {file.runbook.ref}, which belongs at {file.runbook.path}", "have it moved on main"
+        )
     if version and file.runbook.ref != runbook:
         raise Refused(
             f"{runbook} is not what {settings.branch} holds: that is {file.runbook.ref}",

@@ -343,3 +343,12 @@ def test_an_alert_runs_the_runbook_that_fits_on_every_host_it_is_told(site: Site
         stdin=json.dumps({"version": "4", "alerts": [alert]}),
     )
     assert (elsewhere.returncode, "the incident is about far; this host is web-1" in elsewhere.stderr) == (1, True)
+
+
+def test_a_file_that_holds_another_runbook_than_its_name_says_is_refused(site: Site, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    text = runbook(f"- {{id: make, action: run_command, params: {{argv: [touch, {flag}]}}}}")
+    site.commit({"runbooks/linux/RB-LIN-OTHER-001.yaml": text})
+    done = learner(site, "execute", "RB-LIN-OTHER-001", "--no-push")
+    assert (done.returncode, "belongs at runbooks/linux/RB-LIN-TEST-001.yaml" in done.stderr) == (10, True)
+    assert not flag.exists()
