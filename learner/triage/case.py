@@ -20,6 +20,9 @@ from learner.triage.signature import error_text, failing_check, failing_step, se
 MOST = 0.66
 """A rule speaks when at least this share of the runs bears its signs."""
 
+_AT_PORT = re.compile(r"(?<![\w.@-])[1-9][0-9]{1,4}@([A-Za-z0-9](?:[A-Za-z0-9.-]{0,200}[A-Za-z0-9])?)(?![\w@])")
+"""A host the way licence managers write it: `27000@lic.example`."""
+
 
 class Seen:
     """One failed run, as rules look at it."""
@@ -155,7 +158,7 @@ class Seen:
     @cached_property
     def others(self) -> tuple[str, ...]:
         """Other hosts that it tried to reach or to find."""
-        hosts = [*(host for host, _ in self.addresses), *hosts_in(self.text)]
+        hosts = [*(host for host, _ in self.addresses), *hosts_in(self.text), *_AT_PORT.findall(self.text)]
         if not hosts:
             hosts = list(hosts_in(self.spoken))
         return tuple(dict.fromkeys(host for host in hosts if not self.is_own(host)))

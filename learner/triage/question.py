@@ -24,6 +24,8 @@ _MEANINGS = {
     FailureType.PERMISSION_DENIED: "rights or credentials are missing",
     FailureType.UNKNOWN: "the evidence does not tell",
 }
+_NOT_OURS = (FailureType.EXTERNAL_DEPENDENCY, FailureType.PERMISSION_DENIED)
+"""What a rule holds for one of these no model may call improvable."""
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -139,6 +141,8 @@ def _judged(case: Case, answer: Answer) -> Verdict:
         doubt = "no contrast between failures and successes shows a difference of system"
     elif confidence < SURE_PERCENT:
         doubt = f"it is {confidence}% sure"
+    elif kind.improvable and (opposed := next((v for v in verdicts(case) if v.failure_type in _NOT_OURS), None)):
+        doubt = f"{opposed.decided_by} says {opposed.failure_type.value}"
     decided_by = f"model:{answer.model}"
     if doubt or kind is FailureType.UNKNOWN:
         said = f"it thinks of {kind.value}, but {doubt}" if doubt else reasoning

@@ -17,7 +17,12 @@ from learner.triage.classify import PROMPT_VERSION, cache_key, cacheable, classi
 from tests.triage.cases import case, failed, runbook, worked
 
 CITATION = "exec-20261122-01JDABCD#1"
-ANSWER = {"failure_type": "runbook_insufficient", "confidence": 85, "reasoning": "The worker needs its queue to be drained first.", "evidence": [CITATION]}
+ANSWER = {
+    "failure_type": "runbook_insufficient",
+    "confidence": 85,
+    "reasoning": "The worker needs its queue to be drained first.",
+    "evidence": [CITATION],
+}
 
 
 class Model:
@@ -27,14 +32,19 @@ class Model:
         self.answer: Any = ANSWER
         self.asked: list[dict[str, Any]] = []
         server.expect_request("/v1/chat/completions").respond_with_handler(self._reply)
-        self.client = ModelClient(ModelSettings(base_url=server.url_for("/v1"), small="tiny"), "key", sleep=lambda _: None)
+        self.client = ModelClient(
+            ModelSettings(base_url=server.url_for("/v1"), small="tiny"), "key", sleep=lambda _: None
+        )
 
     def _reply(self, request: Request) -> Response:
         self.asked.append(request.get_json())
         if isinstance(self.answer, Response):
             return self.answer
         content = self.answer if isinstance(self.answer, str) else json.dumps(self.answer)
-        body = {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": content}}], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
+        body = {
+            "choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": content}}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+        }
         return Response(json.dumps(body), content_type="application/json")
 
 
@@ -55,7 +65,11 @@ def test_a_rule_that_knows_costs_nothing(model: Model) -> None:
 
 def test_what_no_rule_knows_is_asked_once(model: Model) -> None:
     verdict, usage = classify(riddle(), model.client, {})
-    assert (verdict.failure_type, verdict.confidence, verdict.decided_by) == (FailureType.RUNBOOK_INSUFFICIENT, 0.85, "model:tiny")
+    assert (verdict.failure_type, verdict.confidence, verdict.decided_by) == (
+        FailureType.RUNBOOK_INSUFFICIENT,
+        0.85,
+        "model:tiny",
+    )
     assert (verdict.evidence, usage.model_calls) == ((CITATION,), 1)
     assert cacheable(verdict)
 
@@ -70,7 +84,9 @@ def test_an_answer_kept_from_before_is_used(model: Model) -> None:
 
 def test_a_rule_stands_before_what_was_kept() -> None:
     known = case(failed("Permission denied"))
-    stale = Verdict(failure_type=FailureType.RUNBOOK_INSUFFICIENT, confidence=0.9, decided_by="model:tiny", reasoning="old")
+    stale = Verdict(
+        failure_type=FailureType.RUNBOOK_INSUFFICIENT, confidence=0.9, decided_by="model:tiny", reasoning="old"
+    )
     verdict, _ = classify(known, None, {cache_key(known.cluster): stale})
     assert verdict.failure_type is FailureType.PERMISSION_DENIED
 
@@ -113,17 +129,38 @@ def test_no_usable_answer_is_unknown_decided_by_nobody(model: Model, answer: Any
 def test_environment_difference_stands_where_contrast_shows_one(model: Model) -> None:
     model.answer = ANSWER | {"failure_type": "environment_difference"}
     there = worked(1, host={"os_id": "debian"})
-    verdict, _ = classify(case(failed("worker 7 gave up on the queue", host={"os_id": "alpine"}), successes=(there,)), model.client, {})
+    verdict, _ = classify(
+        case(failed("worker 7 gave up on the queue", host={"os_id": "alpine"}), successes=(there,)), model.client, {}
+    )
     assert verdict.failure_type is FailureType.ENVIRONMENT_DIFFERENCE
 
 
 def test_rules_that_contradict_each_other_are_told_to_the_model_and_to_people(model: Model) -> None:
-    both = case(failed("bind: Address already in use\nlogging: No space left on device", state_before={"services": {"web": "failed"}, "disk": {"usage_percent": 100}}), of=runbook())
+    both = case(
+        failed(
+            "bind: Address already in use\nlogging: No space left on device",
+            state_before={"services": {"web": "failed"}, "disk": {"usage_percent": 100}},
+        ),
+        of=runbook(),
+    )
     classify(both, model.client, {})
     assert "port_taken says runbook_insufficient" in model.asked[0]["messages"][1]["content"]
     verdict, _ = classify(both, None, {})
     assert "port_taken: runbook_insufficient (95%)" not in verdict.reasoning
     assert "rules contradict each other (" in verdict.reasoning
+
+
+def test_no_model_calls_improvable_what_a_rule_holds_for_other_peoples(model: Model) -> None:
+    both = case(
+        failed(
+            "web: pidfile /run/web/web.pid exists (pid 812); replacing it\nweb: upstream 10.0.4.12:7000: Connection refused"
+        ),
+        of=runbook(),
+    )
+    model.answer = ANSWER | {"confidence": 100}
+    verdict, _ = classify(both, model.client, {})
+    assert verdict.failure_type is FailureType.UNKNOWN
+    assert "unreachable_host says external_dependency" in verdict.reasoning
 
 
 def test_evidence_is_fenced_and_cut(model: Model) -> None:

@@ -87,6 +87,12 @@ OUTSIDE = {
     "nginx upstream's name": ran('nginx: [emerg] host not found in upstream "backend.example.com" in /etc/nginx/conf.d/app.conf:12\nnginx: configuration file /etc/nginx/nginx.conf test failed', "start_service"),
     "nginx upstream": ran('connect() failed (111: Connection refused) while connecting to upstream, upstream: "http://10.0.0.5:8080/"'),
     "windows name": ran("Invoke-WebRequest : The remote name could not be resolved: 'api.example.com'"),
+    "rsync, too many": ran("@ERROR: max connections (4) reached -- try again later"),
+    "a licence manager's port@host": ran("cad: could not connect to license server 27000@lic.example.com: Connection timed out (110)", "start_service"),
+    "the very address of the incident, elsewhere": ran(
+        "https://sms.vendor.example/health: 503, not 200", "check_http", incident_type="endpoint_down", params={"url": "https://sms.vendor.example/health"},
+        parameters={"url": "https://sms.vendor.example/health"}, state_before={}, state_after={},
+    ),
     "resolver silent": ran(";; communications error to 10.0.0.53#53: timed out\n;; no servers could be reached", "resolve_dns", incident_type="dns_failure", params={"name": "example.com"}),
     "python": ran("requests.exceptions.ConnectionError: HTTPSConnectionPool(host='api.example.com', port=443): Max retries exceeded with url: https://api.example.com/ (Caused by NewConnectionError('[Errno 101] Network is unreachable'))"),
     "mysql": ran("ERROR 2003 (HY000): Can't connect to MySQL server on 'db01.internal:3306' (111)"),
@@ -105,6 +111,22 @@ INSUFFICIENT = {
     ("stale_pid_file", "cron"): failed("cron: can't lock /var/run/crond.pid, otherpid may be 812: Resource temporarily unavailable"),
     ("stale_pid_file", "chrony"): failed("Fatal error : Another chronyd may already be running (pid=713), check lockfile /run/chrony/chronyd.pid"),
     ("stale_pid_file", "puma"): failed("A server is already running. Check /srv/app/tmp/pids/server.pid."),
+    ("resolver_remembers", "dig"): unverified_claim(
+        "dns_resolves", False, {"name": "api.example.com"}, incident_type="dns_failure",
+        steps=[done("run_command", argv=["dig", "+short", "@9.9.9.9", "api.example.com"]) | {"output": "192.0.2.17"}],
+    ),
+    ("backup_keeps_too_much", "tar"): ran(
+        "tar: /backup/home.tar.gz: Wrote only 4096 of 10240 bytes\ngzip: stdout: No space left on device", params={"argv": ["tar", "-czf", "/backup/home.tar.gz", "/home"]},
+        incident_type="backup_failure", state_before={"disk": {"usage_percent": 30, "mounts": {"/backup": {"usage_percent": 100}}}},
+    ),
+    ("start_timeout_too_short", "a dump that grew"): ran(
+        "timed out after 120 s", timed_out=True, duration_seconds=120.0, params={"argv": ["pg_dump", "-f", "/backup/db.dump", "orders"]},
+        state_before={"files": {"/backup/db.dump": {"size_bytes": 90}}}, state_after={"files": {"/backup/db.dump": {"size_bytes": 9_000_000}}},
+    ),
+    ("start_timeout_too_short", "a stop that came late"): ran(
+        "timed out after 20 s", "stop_service", timed_out=True, duration_seconds=20.0, params={"name": "web"}, state_before=UP, state_after={"services": {"web": "stopped"}},
+    ),
+    ("used_while_starting", "docker"): ran("Error response from daemon: Container 4f66ad9a0b2e is restarting, wait until the container is running"),
     ("stale_lock", "git"): ran("fatal: Unable to create '/srv/app/.git/index.lock': File exists."),
     ("stale_lock", "mongod"): failed("Unable to lock the lock file: /data/db/mongod.lock (Resource temporarily unavailable). Another mongod instance is already running on the /data/db directory"),
     ("stale_lock", "certbot"): ran("Another instance of Certbot is already running.", "renew_certificate"),
@@ -226,7 +248,11 @@ def test_other_hosts_troubles_are_theirs(run: ExecutionResult) -> None:
     assert verdict.failure_type is FailureType.EXTERNAL_DEPENDENCY
 
 
-@pytest.mark.parametrize(("name", "given"), [(name, given) for (name, _), given in INSUFFICIENT.items()], ids=[": ".join(key) for key in INSUFFICIENT])
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [(name, given) for (name, _), given in INSUFFICIENT.items()],
+    ids=[": ".join(key) for key in INSUFFICIENT],
+)
 def test_the_runbook_lacks_something(name: str, given: ExecutionResult | Case) -> None:
     judged = given if isinstance(given, Case) else case(given)
     assert f"rule:{name}" in [verdict.decided_by for verdict in verdicts(judged)]
@@ -277,7 +303,12 @@ class TestEnvironment:
         assert tool.decided_by == "rule:tool_of_another_distribution"
 
     def test_what_vanishes_at_a_reboot_is_no_matter_of_distribution(self) -> None:
-        verdict = judge(case(failed('open() "/run/web/web.pid" failed (2: No such file or directory)', host=RHEL), successes=ON_DEBIAN))
+        verdict = judge(
+            case(
+                failed('open() "/run/web/web.pid" failed (2: No such file or directory)', host=RHEL),
+                successes=ON_DEBIAN,
+            )
+        )
         assert verdict
         assert verdict.decided_by == "rule:missing_directory"
 
@@ -299,7 +330,17 @@ class TestEnvironment:
         assert verdict.failure_type is FailureType.RUNBOOK_INSUFFICIENT
 
     def test_the_state_shows_the_service_under_another_name(self) -> None:
-        verdict = judge(case(ran("Unit chrony.service could not be found.", "restart_service", params={"name": "chrony"}, parameters={}, state_before={"services": {"chronyd": "running"}})))
+        verdict = judge(
+            case(
+                ran(
+                    "Unit chrony.service could not be found.",
+                    "restart_service",
+                    params={"name": "chrony"},
+                    parameters={},
+                    state_before={"services": {"chronyd": "running"}},
+                )
+            )
+        )
         assert verdict
         assert verdict.decided_by == "rule:service_has_another_name"
 
@@ -348,13 +389,22 @@ class TestWrongRunbook:
 
 class TestWrongDiagnosis:
     def test_in_order_what_it_names_and_something_else_is_not(self) -> None:
-        run = unverified_claim("http_ok", 500, {"url": "http://127.0.0.1:8080/"}, state_before=UP | {"disk": {"usage_percent": 100}}, state_after=UP)
+        run = unverified_claim(
+            "http_ok",
+            500,
+            {"url": "http://127.0.0.1:8080/"},
+            state_before=UP | {"disk": {"usage_percent": 100}},
+            state_after=UP,
+        )
         verdict = judge(case(run, of=runbook()))
         assert verdict
         assert verdict.failure_type is FailureType.WRONG_DIAGNOSIS
 
     def test_a_full_disk_beneath_a_crash(self) -> None:
-        run = failed('could not write to file "pg_wal/xlogtemp.123": No space left on device', state_before=state(disk={"usage_percent": 100}))
+        run = failed(
+            'could not write to file "pg_wal/xlogtemp.123": No space left on device',
+            state_before=state(disk={"usage_percent": 100}),
+        )
         verdict = judge(case(run, of=runbook()))
         assert verdict
         assert verdict.decided_by == "rule:full_disk_beneath"
@@ -366,7 +416,11 @@ class TestWrongDiagnosis:
         assert verdict.decided_by == "rule:no_memory_beneath"
 
     def test_a_wrong_clock_beneath_an_expired_certificate(self) -> None:
-        run = ran("SSL certificate problem: certificate is not yet valid", state_before={"time": {"offset_seconds": -86400}}, incident_type="cert_expiry")
+        run = ran(
+            "SSL certificate problem: certificate is not yet valid",
+            state_before={"time": {"offset_seconds": -86400}},
+            incident_type="cert_expiry",
+        )
         verdict = judge(case(run))
         assert verdict
         assert verdict.decided_by == "rule:wrong_clock_beneath"
@@ -384,9 +438,15 @@ def test_a_cancelled_run_teaches_nothing() -> None:
 
 def test_rules_that_contradict_each_other_are_doubt() -> None:
     # The state says that a full disk lies beneath, the words that a port is taken: both may be, so nobody decides.
-    run = failed("bind: Address already in use\nlogging: No space left on device", state_before=state(disk={"usage_percent": 100}))
+    run = failed(
+        "bind: Address already in use\nlogging: No space left on device",
+        state_before=state(disk={"usage_percent": 100}),
+    )
     both = case(run, of=runbook())
-    assert {verdict.failure_type for verdict in verdicts(both)} == {FailureType.RUNBOOK_INSUFFICIENT, FailureType.WRONG_DIAGNOSIS}
+    assert {verdict.failure_type for verdict in verdicts(both)} == {
+        FailureType.RUNBOOK_INSUFFICIENT,
+        FailureType.WRONG_DIAGNOSIS,
+    }
     assert judge(both) is None
 
 
@@ -416,15 +476,27 @@ def test_more_hosts_make_it_surer_and_so_does_the_executors_hint() -> None:
 
 
 def test_a_verdict_is_the_same_for_any_order_of_runs() -> None:
-    runs = [failed("bind: Address already in use", execution_id=f"exec-20261122-R{i:04d}", hostname=f"web-{i}") for i in range(4)]
+    runs = [
+        failed("bind: Address already in use", execution_id=f"exec-20261122-R{i:04d}", hostname=f"web-{i}")
+        for i in range(4)
+    ]
     forth, back = judge(case(*runs)), judge(case(*reversed(runs)))
     assert forth
     assert back
-    assert (forth.failure_type, forth.confidence, forth.decided_by) == (back.failure_type, back.confidence, back.decided_by)
+    assert (forth.failure_type, forth.confidence, forth.decided_by) == (
+        back.failure_type,
+        back.confidence,
+        back.decided_by,
+    )
 
 
 def test_steps_that_were_told_to_go_on_are_read_too() -> None:
-    run = unverified_claim("service_running", "failed", {"name": "web"}, steps=[step("rm: cannot remove '/run/web/web.pid': Operation not permitted", "remove_file")])
+    run = unverified_claim(
+        "service_running",
+        "failed",
+        {"name": "web"},
+        steps=[step("rm: cannot remove '/run/web/web.pid': Operation not permitted", "remove_file")],
+    )
     verdict = judge(case(run))
     assert verdict
     assert verdict.failure_type is FailureType.PERMISSION_DENIED

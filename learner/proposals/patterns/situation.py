@@ -98,6 +98,7 @@ class Situation:
             "earlier": [s.action for s in earlier],
             "later": [s.action for s in self.parent.steps[at + 1 :]] if at >= 0 else [],
             "ran": [s.action for s in result.executed_steps if s.success and not s.skipped],
+            "cleaned_mounts": self.cleaned_mounts,
             "phase": step.phase if step else "verification",
             "holds_after": self.holds_after,
             "services_up": self.services_up,
@@ -135,6 +136,19 @@ class Situation:
         return bool(started) and all(
             self.failing.result.state_after.services.get(name) == "running" for name in started
         )
+
+    @property
+    def cleaned_mounts(self) -> list[str]:
+        """The recorded mounts that lie beneath what `clean_directory` steps of this run cleaned."""
+        found = self.failing.result.state_before.disk.get("mounts")
+        mounts = sorted(found, key=len, reverse=True) if isinstance(found, Mapping) else []
+        paths = [
+            str(done.params.get("path", "")) + "/"
+            for done in self.failing.result.executed_steps
+            if done.action == "clean_directory" and done.success and not done.skipped
+        ]
+        on = (next((m for m in mounts if path.startswith(m.rstrip("/") + "/")), None) for path in paths)
+        return sorted({mount for mount in on if mount})
 
     @property
     def near_timeout(self) -> bool:

@@ -42,6 +42,30 @@ def wrong_mount_cleaned(seen: Seen, case: Case) -> Sign | None:
                 f"{', '.join(sorted(mount or '/' for mount in on))}", seen.cite)  # fmt: skip
 
 
+def backup_target_full(seen: Seen) -> str:
+    """The full mount that a backup writes its own archives to; empty when it is another one, or no backup."""
+    if "backup" not in seen.incident_type or not _NO_SPACE.search(seen.text):
+        return ""
+    words = " ".join([seen.spoken, *(str(seen.params.get(key, "")) for key in ("path", "destination", "backup_dir"))])
+    return next(
+        (
+            path
+            for path, used, _ in mounts(seen.before)
+            if path != "/" and (used or 0) >= FULL_PERCENT and path in words
+        ),
+        "",
+    )
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def backup_keeps_too_much(seen: Seen, case: Case) -> Sign | None:
+    """A backup filled the mount of its own archives: it has to remove old ones before it writes another."""
+    full = backup_target_full(seen)
+    if not full:
+        return None
+    return Sign(0.9, f"{full}, where the archives are written to, is full of what earlier runs left", seen.cite)
+
+
 @rule(FailureType.RUNBOOK_INSUFFICIENT)
 def inodes_exhausted(seen: Seen, case: Case) -> Sign | None:
     """There is space but there are no inodes: many small files have to go, not large ones."""

@@ -28,6 +28,27 @@ _SOCKET = said(r"address already in use", r"\bEADDRINUSE\b", r"file exists", r"a
                r"already in use by another process", r"already listening")  # fmt: skip
 
 
+_ASKS_A_SERVER = re.compile(r"\b(?:dig|host|nslookup|drill|kdig)\b")
+_ADDRESS = re.compile(
+    r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w.])|(?<![\w:])[0-9a-f]{1,4}:[0-9a-f:]{2,}", re.IGNORECASE
+)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def resolver_remembers(seen: Seen, case: Case) -> Sign | None:
+    """A name server that was asked directly knows the name; this host's resolver still says that there is none."""
+    name = str(seen.params.get("name", ""))
+    if not name or not (seen.action == "resolve_dns" or (seen.check and seen.check.check == "dns_resolves")):
+        return None
+    for step in seen.did("run_command", "run_script"):
+        words = " ".join(map(str, step.params.get("argv") or [step.params.get("script", "")]))
+        if _ASKS_A_SERVER.search(words) and name in words and _ADDRESS.search(step.output):
+            return Sign(
+                0.88, f"asked directly, {name} has an address; this host's resolver says that it has none", seen.cite
+            )
+    return None
+
+
 @rule(FailureType.RUNBOOK_INSUFFICIENT)
 def stale_pid_file(seen: Seen, case: Case) -> Sign | None:
     """A pid file of a process that is gone keeps the service from starting."""

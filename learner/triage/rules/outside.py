@@ -35,7 +35,7 @@ _UPSTREAM = said(
 _LIMITED = said(
     r"too many requests", r"\b429\b(?=.{0,40}(?:too many|rate|limit))", r"rate ?limit(?:ed|s)?\b(?:.{0,20}(?:exceeded|reached))?",
     r"toomanyrequests", r"pull rate limit", r"too many certificates(?: \(\d+\))? already issued", r"RequestLimitExceeded", r"SlowDown\b",
-    r"quota exceeded for", r"ThrottlingException",
+    r"quota exceeded for", r"ThrottlingException", r"@ERROR: max connections \(\d+\) reached", r"too many connections from your host",
 )  # fmt: skip
 _MIRROR = said(
     r"hash sum mismatch", r"mirror sync in progress", r"cannot find a valid baseurl", r"all mirrors were (?:already )?tried",
@@ -57,6 +57,17 @@ _TIME = said(
     r"(?:ntp|sntp|chrony)\S*.{0,60}(?:no (?:response|reply)|timed out|unreachable)", r"no time data was available",
     r"can't synchroni[sz]e: no selectable sources", r"sources are unreachable", r"no reachable sources",
 )  # fmt: skip
+_LOOKS = (
+    "check_http",
+    "wait_for_http",
+    "check_port",
+    "wait_for_port",
+    "resolve_dns",
+    "check_certificate",
+    "wait",
+    "assert",
+    "escalate",
+)
 _REMOTE_FAILED = said(
     r"certificate has expired", r"certificate verify failed", r"SSL certificate problem", r"mount\.nfs", r"nfs: server",
     r"error in socket IO", r"relay access denied", r"connection to (?:the )?(?:ldap|smtp|directory) server",
@@ -114,11 +125,20 @@ def _own_endpoint(seen: Seen) -> bool:
     """Whether what did not answer is what the incident itself is about: then the incident is not over, that's all."""
     if seen.incident_type not in ("endpoint_down", "port_unreachable", "service_crash", "process_hung", "cert_expiry"):
         return False
+    if not _acts_here(seen) and seen.others:
+        return False  # a run that only looks at another host has nothing here that could answer
     own = {str(value) for value in seen.result.parameters.values()}
     target = [str(seen.params.get(key)) for key in ("url", "host") if key in seen.params]
     return any(value in own for value in target) and bool(
         seen.check or seen.action in ("check_http", "wait_for_http", "check_port", "wait_for_port")
     )
+
+
+def _acts_here(seen: Seen) -> bool:
+    """Whether the run, or what is known of the host, has to do with services or programs of this host."""
+    acted = [step for step in seen.result.executed_steps if step.action not in _LOOKS]
+    planned = [step for step in seen.runbook.steps if step.action not in _LOOKS] if seen.runbook else []
+    return bool(acted or planned or seen.before.get("services") or seen.before.get("processes"))
 
 
 @rule(FailureType.EXTERNAL_DEPENDENCY)

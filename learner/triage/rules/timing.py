@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from learner.facts import get
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 from learner.triage.claims import holds
@@ -18,7 +19,7 @@ _GAVE_UP = said(
 _STILL_STARTING = said(
     r"the database system is (?:starting up|in recovery mode|not yet accepting connections)", r"LOADING Redis is loading the dataset", r"still (?:starting|loading|initiali[sz]ing|warming|draining|finishing|flushing)",
     r"\bis starting up\b", r"not yet (?:ready|accepting|available|up)", r"warming up", r"recovery in progress", r"BUSY Redis is busy", r"initiali[sz]ation in progress",
-    r"start-pending", r"state: ?(?:starting|activating)", r"is activating\b", r"health: starting", r"(?-i:\bSTARTING\b)",
+    r"is restarting, wait until", r"container \S+ is (?:starting|created)\b", r"start-pending", r"state: ?(?:starting|activating)", r"is activating\b", r"health: starting", r"(?-i:\bSTARTING\b)",
 )  # fmt: skip
 _RACE = said(
     r"start request repeated too quickly", r"start-limit-hit", r"job for \S+ canceled", r"has been marked for deletion", r"FAILED 1072:",
@@ -58,7 +59,19 @@ def _turned_good(seen: Seen) -> bool:
         return holds(_WAITS[seen.action], params, seen.after) is True
     if seen.action in ("start_service", "restart_service"):
         return holds("service_running", {"name": seen.params.get("name", "")}, seen.after) is True
+    if seen.action == "stop_service":
+        return holds("service_stopped", {"name": seen.params.get("name", "")}, seen.after) is True
     return False
+
+
+def _grew(seen: Seen) -> str:
+    """A file that a command was told of and that grew while it ran; empty when none is known to."""
+    after = seen.after.get("files", {})
+    for path, facts in sorted(seen.before.get("files", {}).items()):
+        then, now = get(facts, ("size_bytes",)), get(after, (path, "size_bytes"))
+        if path in seen.spoken and isinstance(now, int) and now > (then if isinstance(then, int) else 0):
+            return str(path)
+    return ""
 
 
 def _was_good(seen: Seen) -> bool:
@@ -84,6 +97,8 @@ def start_timeout_too_short(seen: Seen, case: Case) -> Sign | None:
         return Sign(0.9, f"it was still starting: “{first_line(seen.text, starting)}”", seen.cite)
     if not seen.step.timed_out and seen.action not in _STARTS and seen.action not in _WAITS:
         return None
+    if seen.step.timed_out and (grown := _grew(seen)):
+        return Sign(0.85, f"it was still at work when its time was over: {grown} grew; {said_so}", seen.cite)
     gave_up = _GAVE_UP.search(seen.error)
     own_failed = any(seen.service(name, after=True) in ("failed", "stopped") for name in seen.own_services)
     if own_failed and not gave_up:

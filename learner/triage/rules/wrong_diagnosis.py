@@ -6,6 +6,7 @@ from learner.facts import get
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 from learner.triage.claims import borne_out, exhausted, mounts
+from learner.triage.rules.disk import backup_target_full
 
 _NO_SPACE = said(r"no space left on device", r"\bENOSPC\b", r"not enough space on the disk", r"disk (?:is )?full",
                  r"don't have enough free space in", r"database or disk is full", r"write error: disk full")  # fmt: skip
@@ -32,7 +33,7 @@ def something_else_is_wrong(seen: Seen, case: Case) -> Sign | None:
 def full_disk_beneath(seen: Seen, case: Case) -> Sign | None:
     """A full disk stopped a runbook that is about something else; there is a runbook for full disks."""
     match = _NO_SPACE.search(seen.text)
-    if not match or case.disk_is_its_business:
+    if not match or case.disk_is_its_business or backup_target_full(seen):
         return None
     known = [(path, used, inodes) for path, used, inodes in mounts(seen.before) if used is not None]
     if known and all((used or 0) < 85 for _, used, _ in known):
@@ -69,7 +70,9 @@ def wrong_clock_beneath(seen: Seen, case: Case) -> Sign | None:
 
 @rule(FailureType.WRONG_DIAGNOSIS)
 def executor_says_wrong_diagnosis(seen: Seen, case: Case) -> Sign | None:
-    """Whoever ran it says that the incident named the wrong thing. A hint: surer rules win."""
+    """Whoever ran it says that the incident named the wrong thing. A hint: surer rules win, unless a person gave the
+    reason or the recorded state agrees."""
     if seen.result.was_correct_diagnosis is not False:
         return None
-    return Sign(0.7, "whoever ran it says that the incident named the wrong cause", seen.result.execution_id)
+    sure = 0.95 if (seen.result.human_feedback or "").strip() else 0.86 if borne_out(seen) is False else 0.7
+    return Sign(sure, "whoever ran it says that the incident named the wrong cause", seen.result.execution_id)

@@ -29,6 +29,8 @@ def healthy_all_along(seen: Seen, case: Case) -> Sign | None:
     """What the incident calls broken was in order before the run, and nothing else is visibly wrong."""
     if borne_out(seen) is not False or exhausted(seen.before) or seen.down():
         return None
+    if seen.result.was_correct_diagnosis is False and seen.result.was_correct_runbook is not False:
+        return None  # then it is the incident that was wrong, as whoever ran it says
     what = ", ".join(sorted(seen.own_services)) or "what the incident names"
     return Sign(
         0.8 if seen.check else 0.65,  # a step that failed has a cause of its own
@@ -59,7 +61,11 @@ def restarts_what_runs(seen: Seen, case: Case) -> Sign | None:
 
 @rule(FailureType.WRONG_RUNBOOK)
 def executor_says_wrong_runbook(seen: Seen, case: Case) -> Sign | None:
-    """Whoever ran it says that it was the wrong runbook. A hint: surer rules win."""
+    """Whoever ran it says that it was the wrong runbook. A hint: surer rules win, unless a person gave the reason."""
     if seen.result.was_correct_runbook is not False:
         return None
-    return Sign(0.7, "whoever ran it says that this was not the right runbook", seen.result.execution_id)
+    return Sign(
+        0.95 if (seen.result.human_feedback or "").strip() else 0.7,
+        "whoever ran it says that this was not the right runbook",
+        seen.result.execution_id,
+    )

@@ -1,0 +1,152 @@
+"""The repair bench in a small size: its cases are sound, its measures measure, and nothing bad gets through."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from benchmarks.repair import __main__ as bench
+from benchmarks.repair import hostile, signs
+from benchmarks.repair.cases import IMPROVABLE, Case, all_cases
+from benchmarks.repair.endpoint import BEHAVIOURS, Question, Reply, operation, well
+from benchmarks.repair.measure import measure
+from learner.model_client import misfit
+from learner.models import ExecutionResult, FailureType, RunbookMetadata
+from learner.proposals import wire
+from learner.proposals.edit import apply
+from learner.proposals.patterns import PatternProposer, builtin
+from learner.runbook_file import parse
+
+CASES = {case.name: case for case in all_cases()}
+PATTERNS = (PatternProposer(builtin()),)
+
+
+def of(*names: str) -> list[Case]:
+    return [CASES[name] for name in names]
+
+
+def test_the_set_is_wide_enough() -> None:
+    improvable = [case for case in CASES.values() if case.propose]
+    assert len(CASES) >= 60
+    assert len(improvable) >= 35
+    assert len(CASES) - len(improvable) >= 25
+    assert {case.family for case in improvable} >= {
+        "service",
+        "process",
+        "disk",
+        "file",
+        "network",
+        "certificate",
+        "time",
+        "command",
+    }
+    types = Counter(kind for case in CASES.values() for cause in case.causes for kind in cause.types[:1])
+    assert set(types) == {*map(str, FailureType), "none"}
+    assert all(count >= 3 for count in types.values())
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_case_is_sound(case: Case) -> None:
+    parse(case.runbook)
+    results = [ExecutionResult.model_validate_json(json.dumps(result)) for result in case.results]
+    assert len({result.execution_id for result in results}) == len(results)
+    for cause in case.causes:
+        failed = {result.failed for result in results if result.execution_id in cause.executions}
+        assert failed == {cause.types[0] != "none"}
+        assert not cause.propose or cause.types[0] in IMPROVABLE
+    assert bool(case.good) == bool(case.fix) == case.propose
+
+
+@pytest.mark.parametrize("case", [case for case in CASES.values() if case.propose], ids=lambda case: case.name)
+def test_the_known_repair_of_a_case_is_a_good_one_and_the_parent_is_none(case: Case) -> None:
+    cause = next(cause for cause in case.causes if cause.propose)
+    question = Question(case, edit=True, citations=cause.executions)
+    value = json.loads(json.loads(well(question).body)["choices"][0]["message"]["content"])
+    assert misfit(value, wire.SCHEMA) == ""
+    parent = parse(case.runbook)
+    edit = wire.edit_of(value, frozenset(cause.executions))
+    new = parse(apply(parent, edit, RunbookMetadata()))
+    assert signs.missing(case, parent.runbook, new.runbook, edit) == ""
+    assert signs.missing(case, parent.runbook, parent.runbook, edit) != ""
+
+
+def test_signs_that_no_edit_may_bear() -> None:
+    [case] = of("service/start-timeout-too-short")
+    parent = parse(case.runbook)
+    cited = case.causes[0].executions[:1]
+
+    def fault(**record: Any) -> str:
+        reply = {
+            "root_cause": "x",
+            "summary": "x",
+            "expected_effect": "x",
+            "risk": "x",
+            "operations": [operation(because=cited, **record)],
+        }
+        edit = wire.edit_of(reply, frozenset(cited))
+        return signs.missing(case, parent.runbook, parse(apply(parent, edit, RunbookMetadata())).runbook, edit)
+
+    assert "weakened" in fault(op="set_verification", target="running", yaml={"id": "running", "check": "command_succeeds", "params": {"argv": ["true"]}})
+        op="set_verification", target="running", yaml="{id: running, check: command_succeeds, params: {argv: ['true']}}"
+    )
+    assert "did not grow" in fault(op="set_timeout", target="start", yaml=10)
+    assert fault(op="set_retry", target="start", yaml={"attempts": 3}) == ""
+
+
+def test_patterns_meet_the_goals_on_a_part_and_propose_nothing_false() -> None:
+    found = measure(all_cases()[::3], PATTERNS)
+    assert found.false == []
+    assert found.macro_f1 >= 0.95
+    assert found.coverage >= 0.7
+    assert found.good >= 0.9
+    assert found.usage.model_calls == 0
+
+
+def test_what_goes_wrong_is_counted() -> None:
+    case = of("service/stale-pid-file")[0]
+    cause = case.causes[0]
+    wrong = Case(
+        case.name,
+        case.about,
+        case.runbook,
+        case.results,
+        (type(cause)(("permission_denied",), False, cause.executions),),
+    )
+    found = measure([wrong], PATTERNS)
+    assert (len(found.false), found.accuracy, found.macro_f1, found.good) == (1, 0.0, 0.0, 0.0)
+
+
+def test_the_table_and_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--only", "service/s", "--failures"]) == 0
+    assert "macro-F1" in capsys.readouterr().out
+    assert bench.main(["--only", "certificate/standalone", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["false_proposals"] == 0
+
+
+PLAYED = of("service/stale-pid-file", "command/package-lists-outdated", "permission/sudo-wants-a-password", "doubt/two-causes-in-one-breath",
+            "doubt/orders-in-the-output")  # fmt: skip
+
+
+def test_a_model_that_answers_well_gets_through() -> None:
+    played = hostile.play("well", well, PLAYED, (), seconds=30.0)
+    assert (played.by_model, played.by_patterns, played.bad) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("name", [
+    "refusal", "broken JSON", "nested 200,000 deep", "wrong ids", "invented citations", "no-op edit", "useless edit", "YAML bomb", "rm -rf /",
+    "hidden in base64", "weakens the claim", "401", "429, soon", "500", "hangs up", "silent", "8 MiB",
+])  # fmt: skip
+def test_from_one_that_answers_badly_nothing_gets_through_and_patterns_step_in(name: str) -> None:
+    played = hostile.play(name, BEHAVIOURS[name], PLAYED, PATTERNS, seconds=0.4 if name == "silent" else 20.0)
+    assert (played.by_model, played.by_patterns, played.bad) == (0, 2, 0)
+    assert played.calls <= 60
+
+
+def test_an_endpoint_that_fails_in_itself_is_no_crash() -> None:
+    def broken(_question: Question) -> Reply:
+        raise OSError("gone")
+
+    assert hostile.play("broken", broken, PLAYED[:1], PATTERNS, seconds=5.0).by_patterns == 1
