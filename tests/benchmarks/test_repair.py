@@ -89,9 +89,8 @@ def test_signs_that_no_edit_may_bear() -> None:
         edit = wire.edit_of(reply, frozenset(cited))
         return signs.missing(case, parent.runbook, parse(apply(parent, edit, RunbookMetadata())).runbook, edit)
 
-    assert "weakened" in fault(op="set_verification", target="running", yaml={"id": "running", "check": "command_succeeds", "params": {"argv": ["true"]}})
-        op="set_verification", target="running", yaml="{id: running, check: command_succeeds, params: {argv: ['true']}}"
-    )
+    always = {"id": "running", "check": "command_succeeds", "params": {"argv": ["true"]}}
+    assert "weakened" in fault(op="set_verification", target="running", yaml=always)
     assert "did not grow" in fault(op="set_timeout", target="start", yaml=10)
     assert fault(op="set_retry", target="start", yaml={"attempts": 3}) == ""
 
