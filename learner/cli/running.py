@@ -150,6 +150,10 @@ class Site:
                 self.tell(
                     f"{result.runbook_ref} on {result.hostname} had been killed: kept {result.execution_id} as partial"
                 )
+            elif journal.stat().st_size:
+                # Kept for a person to look at; it is told once.
+                self.tell(f"the journal of a killed run can't be read: {journal.with_suffix('.unreadable')}")
+                journal.replace(journal.with_suffix(".unreadable"))
             journal.unlink(missing_ok=True)
         return count
 

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from learner.errors import LearnerError
 from learner.executor.lock import FileLock
 from learner.models.execution import ExecutionResult, ExecutionStatus, StepExecution
@@ -72,7 +70,7 @@ class Journal:
 
 
 def abandoned(folder: Path, now: datetime) -> Iterator[tuple[ExecutionResult | None, Path]]:
-    """The results of runs whose executor was killed, each with its journal; None when it had not even started.
+    """The results of runs whose executor was killed, each with its journal; None when it can't be read.
 
     A journal is the caller's to remove once its result is safe. It stays locked until the next one is asked for.
     """
@@ -85,7 +83,11 @@ def abandoned(folder: Path, now: datetime) -> Iterator[tuple[ExecutionResult | N
             continue
         try:
             if path.exists():
-                yield _finished(path, now), path
+                try:
+                    result = _finished(path, now)
+                except (KeyError, TypeError, ValueError, OSError):
+                    result = None  # it was damaged, or another version wrote it
+                yield result, path
         finally:
             lock.free()
 
@@ -100,6 +102,8 @@ def _finished(path: Path, now: datetime) -> ExecutionResult | None:
             entry = json.loads(line)
         except ValueError:
             continue  # the line that was being written when the end came
+        if not isinstance(entry, dict):
+            continue
         if "result" in entry:
             result = entry["result"]
         elif "began" in entry:
@@ -133,7 +137,4 @@ def _finished(path: Path, now: datetime) -> ExecutionResult | None:
         "duration_seconds": None,
         "notes": "written down by the next start of the executor",
     }
-    try:
-        return ExecutionResult.model_validate_json(json.dumps(result))
-    except ValidationError:
-        return None
+    return ExecutionResult.model_validate_json(json.dumps(result))

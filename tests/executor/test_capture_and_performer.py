@@ -277,3 +277,36 @@ def test_execution_ids_sort_by_time_and_never_meet() -> None:
     assert one < two
     assert one.startswith("exec-20261122-")
     assert len({new_execution_id(NOW) for _ in range(1000)}) == 1000
+
+
+def test_a_clock_that_is_set_in_the_middle_changes_no_duration() -> None:
+    from learner.executor.performer import LivePerformer
+
+    ticks = iter([100.0, 100.0, 103.5, 103.5])
+    performer = LivePerformer(LocalHost(), began=NOW, clock=lambda: next(ticks))
+    first, later = performer.now(), performer.now()
+    assert (later - first).total_seconds() == 3.5
+
+
+def test_a_journal_that_was_cut_in_the_middle_of_a_line_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    import json
+
+    from learner.executor.journal import Journal, abandoned
+    from tests.samples import document
+
+    journal = Journal(tmp_path, "exec-20261122-01JDABCD")
+    journal.started(document(executed_steps=[]))
+    journal.began(1, "one", "run_command", "step")
+    journal.ended({"step_number": 1, "step_id": "one", "action": "run_command", "success": True})
+    journal.began(2, "two", "run_command", "step")
+    assert list(abandoned(tmp_path, datetime.now(UTC))) == [], "it is not abandoned while its run goes on"
+    journal.leave()
+    with journal.path.open("a") as file:
+        file.write('{"step": {"step_num')
+    ((result, path),) = list(abandoned(tmp_path, datetime.now(UTC)))
+    assert result
+    assert [(s.step_number, s.success) for s in result.executed_steps] == [(1, True), (2, False)]
+    assert (result.error_step, result.completed_at >= result.started_at) == (2, True)
+    path.write_text(json.dumps({"result": {"nonsense": 1}}))
+    ((broken, _),) = list(abandoned(tmp_path, datetime.now(UTC)))
+    assert broken is None

@@ -352,3 +352,21 @@ def test_a_file_that_holds_another_runbook_than_its_name_says_is_refused(site: S
     done = learner(site, "execute", "RB-LIN-OTHER-001", "--no-push")
     assert (done.returncode, "belongs at runbooks/linux/RB-LIN-TEST-001.yaml" in done.stderr) == (10, True)
     assert not flag.exists()
+
+
+def test_an_executor_that_is_killed_while_it_verifies_claims_nothing(site: Site, tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    site.runbook(runbook(f"- {{id: only, action: run_command, params: {{argv: [touch, {began}]}}}}",
+                         f"- {{id: late, check: file_exists, params: {{path: {tmp_path}/never}}, within_seconds: 60}}"))  # fmt: skip
+    running = learner(site, "execute", "RB-LIN-TEST-001", "--no-push", wait=False)
+    journal = site.spool / "runs/journal"
+    wait_for(lambda: began.exists() and '"step"' in "".join(f.read_text() for f in journal.glob("*.jsonl")), 30)
+    running.kill()
+    running.wait(10)
+    running.stdout.close()
+    running.stderr.close()
+    learner(site, "execute", "RB-LIN-OTHER-001", "--no-push")
+    (result,) = kept(site)
+    assert (result["status"], result["verification_passed"], result["error_step"]) == ("partial", None, None)
+    assert [step["success"] for step in result["executed_steps"]] == [True]
+    assert list(journal.glob("*.jsonl")) == []
