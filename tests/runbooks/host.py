@@ -81,7 +81,8 @@ class BrokenHost:
             f"stopwaitsecs=2\nstdout_logfile={self.folder}/log/{name}.out\nstderr_logfile={self.folder}/log/{name}.err\n"
         )
         self.control("update")
-        self.until(lambda: self.open(port), f"{name} to listen")
+        # A port is bound before the daemon has set its signals; supervisord's RUNNING comes a second later.
+        self.until(lambda: self.open(port) and "RUNNING" in self.control("status", name), f"{name} to run")
         return port
 
     def pid(self, name: str) -> int:
