@@ -129,9 +129,9 @@ class Stage:
             )
         shutil.copy(data / "postgresql.conf", self.folder / "postgresql.conf.good")
 
-    def as_postgres(self, *argv: str) -> subprocess.CompletedProcess[bytes]:
+    def as_postgres(self, *argv: str, seconds: float = 60) -> subprocess.CompletedProcess[bytes]:
         drop = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--init-groups"] if self.is_root else []
-        return subprocess.run([*drop, *argv], capture_output=True, timeout=60, cwd="/")
+        return subprocess.run([*drop, *argv], capture_output=True, timeout=seconds, cwd="/")
 
     def _write_supervisor(self) -> None:
         here, python = self.folder, sys.executable
@@ -323,7 +323,10 @@ class Stage:
             "select 1",
             "postgres",
         ]
-        return self.as_postgres(*argv).stdout.strip() == b"1"
+        try:
+            return self.as_postgres(*argv, seconds=5).stdout.strip() == b"1"
+        except subprocess.TimeoutExpired:
+            return False
 
     def served_days_left(self) -> float:
         import ssl

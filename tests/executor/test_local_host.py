@@ -156,3 +156,23 @@ def test_the_service_manager_is_the_one_asked_for() -> None:
     if not Path("/run/systemd/system").exists() and not shutil.which("supervisorctl"):
         with pytest.raises(HostError, match="no service manager"):
             choose(host)
+
+
+def test_why_a_program_did_not_start_is_told_and_no_older_failure(
+    supervised: Callable[..., Supervisor], tmp_path: Path
+) -> None:
+    why = tmp_path / "why"
+    made = supervised({"web": f"sh -c '. {why}; exit 1'"})
+    manager = Supervisord(LocalHost(), str(made.config))
+    for script, wanted in (
+        ("echo first >&2", "first"),
+        ("echo second", "second"),
+        ("echo second", "second"),
+        ("echo third >&2", "third"),
+    ):
+        why.write_text(script)
+        failed = manager.start("web", 15)
+        assert (failed.success, failed.stderr.splitlines()[-1]) == (False, wanted)
+        assert len(failed.stderr.splitlines()) == 2
+    why.write_text("true")
+    assert manager.start("web", 15).stderr == "web: ERROR (spawn error)"
