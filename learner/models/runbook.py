@@ -314,6 +314,10 @@ class Runbook(Strict):
         return (*self.steps, *self.rollback, *self.finally_)
 
 
+RESERVED = {"state": "host's facts", "incident": "incident itself", "host": "host itself", "steps": "steps before"}
+"""Names in scope of every expression, which no parameter may take."""
+
+
 def problems(runbook: Runbook) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """What the schema can't see: (where, what) for names used twice, jumps to nowhere, defaults that don't fit.
 
@@ -343,6 +347,8 @@ def problems(runbook: Runbook) -> Iterator[tuple[tuple[str | int, ...], str]]:
         if runbook.platform not in catalogue().checks[claim.check].platforms:
             yield ("verification", i, "check"), f"{claim.check} does not exist on {runbook.platform}"
     for name, parameter in runbook.parameters.items():
+        if name in RESERVED:
+            yield ("parameters", name), f"{name} is a name of the language (the {RESERVED[name]}); choose another"
         if (
             not parameter.required
             and parameter.default is not None
