@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from learner.executor.hosts.local import LocalHost
 from learner.executor.service_managers import choose
 from learner.executor.service_managers.supervisord import Supervisord
 from learner.executor.service_managers.systemd import Systemd
+from learner.executor.service_managers.sysv import SysV
 from tests.executor.conftest import Supervisor, free_port, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX programs")
@@ -153,9 +153,7 @@ def test_the_service_manager_is_the_one_asked_for() -> None:
     host = LocalHost()
     assert isinstance(choose(host, "systemd"), Systemd)
     assert isinstance(choose(host, "supervisord"), Supervisord)
-    if not Path("/run/systemd/system").exists() and not shutil.which("supervisorctl"):
-        with pytest.raises(HostError, match="no service manager"):
-            choose(host)
+    assert isinstance(choose(host, "sysv"), SysV)
 
 
 def test_why_a_program_did_not_start_is_told_and_no_older_failure(

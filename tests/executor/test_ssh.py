@@ -291,7 +291,7 @@ def test_the_same_runbook_gives_the_same_result_here_and_there(
                 Executor(),
                 new_execution_id(datetime.now(UTC)),
                 {"port": port, "folder": str(tmp_path)},
-                5.0,
+                60.0,
             )
             results.append(run_on_host(order).result)
     finally:
