@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -57,7 +58,10 @@ class Page:
         self.driver.get(path if path.startswith("http") else self.url + path)
 
     def one(self, selector: str) -> Any:
-        return self.driver.find_element("css selector", selector)
+        """The element, waited for: after a click the next page takes a moment."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        return WebDriverWait(self.driver, 20).until(lambda driver: driver.find_element("css selector", selector))
 
     def all(self, selector: str) -> list[Any]:
         return list(self.driver.find_elements("css selector", selector))
@@ -65,7 +69,20 @@ class Page:
     def click(self, selector: str) -> None:
         element = self.one(selector)
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+        sends = element.tag_name == "button" and element.get_property("type") == "submit"
+        before = self.driver.find_element("css selector", "html")
         element.click()
+        if sends:
+            self._leave(before)
+
+    def _leave(self, before: Any) -> None:
+        """Wait until the page that was sent off is gone; one that its own checks held back stays."""
+        from selenium.common.exceptions import TimeoutException
+        from selenium.webdriver.support.expected_conditions import staleness_of
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        with contextlib.suppress(TimeoutException):
+            WebDriverWait(self.driver, 5).until(staleness_of(before))
 
     def keys(self, text: str) -> None:
         from selenium.webdriver.common.action_chains import ActionChains
