@@ -131,3 +131,30 @@ def test_a_later_assertion_keeps_the_failure_visible() -> None:
         {**claim, "params": {"that": "{{ not steps.start.success }}"}},
     ):
         assert verdict([START], [passed, tidy, hollow]) == "block"
+
+
+STOP = {"id": "stop", "action": "stop_service", "params": {"name": "web"}}
+LOOK = {"id": "look", "action": "check_port", "params": {"port": 80}}
+
+
+def ran(*steps: tuple[dict[str, Any], bool]) -> list[dict[str, Any]]:
+    return [
+        {"step_number": n, "step_id": step["id"], "action": step["action"], "success": worked}
+        for n, (step, worked) in enumerate(steps, start=1)
+    ]
+
+
+def removal(gone: dict[str, Any], *kept: dict[str, Any], worked: bool = True) -> list[tuple[str, str]]:
+    run = result(executed_steps=ran((gone, worked), (START, False)))
+    findings = found(RULE, book(gone, START), book(*kept, START, version=2), run, edit=BY)
+    return [(finding.level.value, finding.message) for finding in findings]
+
+
+def test_a_machine_takes_no_step_away_that_worked() -> None:
+    assert removal(STOP) == [("block", "a step that worked is removed")]
+
+
+def test_a_step_of_its_kind_may_take_its_place_and_a_look_may_go() -> None:
+    other = {**STOP, "id": "stop_first", "params": {"name": "db"}}
+    assert all(level != "block" for level, _ in removal(STOP, other))
+    assert removal(LOOK) == [("warning", "a step that did not fail is removed")]

@@ -24,16 +24,27 @@ class SwallowedFailure(Rule):
 
     `on_failure: continue` on the step that failed, exit codes widened to let the failing one count as success, a
     retry's condition dropped, a step switched off by a `when` that is never true, a failing step removed, errors
-    thrown away in a script.
+    thrown away in a script. Nor does a machine take away a step that changed something and worked: what failed after
+    it would only fail for want of it.
     """
 
     name = "swallowed-failure"
 
     def look(self, change: Change, evidence: Evidence) -> Iterator[Finding]:
         failed = _failed_steps(evidence.results)
+        worked = _steps_that_worked(evidence.results)
         for pair in change.steps:
             failing = bool(pair.old and pair.old.id in failed)
             cited = failed.get(pair.old.id, ()) if pair.old else ()
+            if (
+                pair.new is None
+                and pair.old
+                and not failing
+                and pair.old.id in worked
+                and _repairs_no_more(change, pair.old)
+            ):
+                yield self.says(Level.BLOCK, "a step that worked is removed", pair.where, worked[pair.old.id][:3])
+                continue
             for level, what in self._of(change, pair, failing, cited):
                 yield self.says(level, what, pair.where, tuple(result.execution_id for result, _ in cited[:3]))
 
@@ -79,6 +90,26 @@ def _failed_steps(results: tuple[ExecutionResult, ...]) -> dict[str, tuple[tuple
             if not step.success and not step.skipped and step.step_id:
                 found[step.step_id] = (*found.get(step.step_id, ()), (result, step.exit_code))
     return found
+
+
+def _steps_that_worked(results: tuple[ExecutionResult, ...]) -> dict[str, tuple[str, ...]]:
+    """The steps that ran and succeeded in the evidence, by id, with the runs."""
+    found: dict[str, tuple[str, ...]] = {}
+    for result in results:
+        for step in result.executed_steps:
+            if step.success and not step.skipped and step.step_id:
+                found[step.step_id] = (*found.get(step.step_id, ()), result.execution_id)
+    return found
+
+
+def _repairs_no_more(change: Change, old: Step) -> bool:
+    """Whether a machine took away a step that changes hosts, and put nothing of its kind in its place."""
+    known = catalogue().actions[old.action]
+    return (
+        change.by_machine
+        and not known.read_only
+        and not any(p.new and p.new.action == old.action for p in change.touched)
+    )
 
 
 def _on_failure(change: Change, pair: StepPair, failing: bool) -> Iterator[tuple[Level, str]]:
