@@ -13,7 +13,15 @@ from tests.runbooks.host import BrokenHost
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[BrokenHost]:
+def narrow() -> Iterator[None]:
+    """A terminal's width in the environment, as some job runners set it: ps cuts command lines there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "40")
+        yield
+
+
+@pytest.fixture(scope="module")
+def host(narrow: None) -> Iterator[BrokenHost]:
     # A socket's path is short (unix(7): 108 bytes); pytest's own folders are not.
     folder = Path(tempfile.mkdtemp(prefix="rb-"))
     made = BrokenHost(folder)
