@@ -72,6 +72,7 @@ def run(
             stderr=subprocess.PIPE,
             env={**os.environ, **env} if env else None,
             cwd=cwd,
+            bufsize=0,
             start_new_session=not _WINDOWS,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
@@ -109,10 +110,10 @@ def _pump(
     assert process.stderr
     pending = memoryview((stdin or "").encode())
     ends_at = time.monotonic() + timeout_seconds
-    with selectors.DefaultSelector() as selector, _exit_of(process) as exit_fd:
-        for pipe, sink in ((process.stdout, out), (process.stderr, err)):
-            os.set_blocking(pipe.fileno(), False)
-            selector.register(pipe, selectors.EVENT_READ, sink)
+    # poll(2) needs no call of the system for each of the few descriptors, as epoll would.
+    with selectors.PollSelector() as selector, _exit_of(process) as exit_fd:
+        selector.register(process.stdout, selectors.EVENT_READ, out)
+        selector.register(process.stderr, selectors.EVENT_READ, err)
         if process.stdin:
             os.set_blocking(process.stdin.fileno(), False)
             selector.register(process.stdin, selectors.EVENT_WRITE)
@@ -121,7 +122,7 @@ def _pump(
         exited_at: float | None = None
         while len(selector.get_map()) > (exit_fd is not None):
             now = time.monotonic()
-            if exited_at is None and process.poll() is not None:
+            if exited_at is None and exit_fd is None and process.poll() is not None:
                 exited_at = now
             # A child left behind may hold the pipes open for ever; what it says later is not this command's.
             if exited_at is not None and now - exited_at > GRACE_SECONDS:
