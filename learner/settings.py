@@ -101,6 +101,23 @@ class AlertSettings(Strict):
     """Verified runs of a version before its success is compared."""
 
 
+class FollowUpSettings(Strict):
+    """What the learner makes of merged versions that prove better or worse, and of runs that work."""
+
+    patterns: bool = True
+    """A merged improvement that a model wrote and that proves better is proposed as a repair pattern, for other runbooks."""
+    pattern_min_runs: Annotated[int, Field(ge=1), Integral] = 10
+    """Judged runs of the new version before that; its interval must also lie above its parent's."""
+    reverts: bool = True
+    """A merged improvement that proves worse gets a pull request that brings its parent's text back."""
+    revert_min_runs: Annotated[int, Field(ge=1), Integral] = 5
+    """Judged runs of the new version before that; its interval must also lie below its parent's."""
+    optimisations: bool = False
+    """Report what verified runs show to be wasted or worn, and propose the edits that are safe, with low priority."""
+    optimisation_min_runs: Annotated[int, Field(ge=4), Integral] = 20
+    """Verified runs of a version before its habits are looked at."""
+
+
 class ForgeSettings(Strict):
     """GitHub, GitHub Enterprise or the local forge."""
 
@@ -125,6 +142,7 @@ class RepositorySettings(Strict):
     model: ModelSettings = ModelSettings()
     limits: LimitSettings = LimitSettings()
     alerts: AlertSettings = AlertSettings()
+    follow_up: FollowUpSettings = FollowUpSettings()
     forge: ForgeSettings = ForgeSettings()
 
 

@@ -64,6 +64,8 @@ def _remembered(gateway: Gateway, pull: Pull, held: dict[str, Any], known_heads:
                 if word.body.strip()
             ),
             failure_type=str(held.get("failure_type")) if held.get("failure_type") else None,
+            proposer=str(held.get("proposer", "")),
+            kind=held.get("kind", "improvement"),
         )
     except (KeyError, TypeError, ValidationError):
         return None

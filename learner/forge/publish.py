@@ -18,7 +18,8 @@ from learner.forge.gateway import Gateway, Pull
 from learner.forge.marks import PREFIX, labels
 from learner.models.execution import ExecutionResult
 from learner.models.memory import Remembered
-from learner.models.records import Plan, Proposal
+from learner.models.plan import Plan
+from learner.models.records import Proposal
 from learner.models.runbook import Runbook
 from learner.repository import objects, refs
 from learner.repository.git import Git, Identity

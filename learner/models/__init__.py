@@ -12,18 +12,17 @@ from learner.models.execution import (
     StateCapture,
     StepExecution,
 )
+from learner.models.follow_up import FollowUp
 from learner.models.incident import Incident
 from learner.models.memory import Memory, Remembered, Word
+from learner.models.plan import Closing, News, Plan
 from learner.models.records import (
     CapabilityDiff,
-    Closing,
     Decision,
     FailureCluster,
     Finding,
     Level,
-    News,
     Operation,
-    Plan,
     Proposal,
     Replay,
     ReplayedRun,
@@ -33,10 +32,11 @@ from learner.models.records import (
     Verdict,
 )
 from learner.models.runbook import Goto, Parameter, Retry, Runbook, RunbookMetadata, Step, Verification
+from learner.models.score import Interval, Score
 
 __all__ = [
     "CapabilityDiff", "CheckResult", "Closing", "Decision", "ExecutionResult", "ExecutionStatus", "Executor",
-    "FailureCluster", "FailureType", "Finding", "Goto", "HostFacts", "Incident", "Level", "Memory", "News", "Operation", "Parameter",
-    "Plan", "Proposal", "Remembered", "Replay", "ReplayedRun", "Retry", "Runbook", "RunbookEdit", "RunbookMetadata", "SkippedFile",
+    "FailureCluster", "FailureType", "Finding", "FollowUp", "Goto", "HostFacts", "Incident", "Interval", "Level", "Memory", "News", "Operation", "Parameter",
+    "Plan", "Proposal", "Remembered", "Replay", "ReplayedRun", "Retry", "Runbook", "RunbookEdit", "RunbookMetadata", "Score", "SkippedFile",
     "StateCapture", "Step", "StepExecution", "Usage", "Verdict", "Verification", "Word",
 ]  # fmt: skip

@@ -48,6 +48,10 @@ class Remembered(Strict):
     words: tuple[Word, ...] = ()
     """Of people with write access; other people's are not kept."""
     failure_type: str | None = None
+    proposer: str = ""
+    """`patterns/<pattern id>`, a model's name, or empty where the page does not say."""
+    kind: Literal["improvement", "revert", "optimisation", "pattern"] = "improvement"
+    """What it is about; a `pattern` changes no runbook, it names the version whose repair it would teach."""
     by_learner: bool = True
 
     @property
@@ -70,4 +74,10 @@ class Memory(Strict):
         return tuple(pull for pull in self.pulls if pull.state == "open")
 
     def of(self, runbook_id: str) -> tuple[Remembered, ...]:
-        return tuple(pull for pull in self.pulls if pull.runbook_id == runbook_id)
+        """Those that change a runbook."""
+        return tuple(pull for pull in self.pulls if pull.runbook_id == runbook_id and pull.kind != "pattern")
+
+    def about(self, kind: str, runbook_id: str, version: int) -> tuple[Remembered, ...]:
+        """Those of one kind for one runbook version, oldest first."""
+        wanted = (kind, runbook_id, version)
+        return tuple(pull for pull in self.pulls if (pull.kind, pull.runbook_id, pull.version) == wanted)

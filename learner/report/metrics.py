@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -15,16 +15,8 @@ from learner.models.fold import Held
 from learner.models.memory import Memory
 from learner.models.records import Decision, Usage
 from learner.models.runbook import RunbookRef, Severity
+from learner.models.score import Interval, Score, wilson
 from learner.strict import Count, Share, Strict, Text, UtcInstant
-
-Z_95 = 1.959963984540054
-
-
-class Interval(Strict):
-    """A 95% interval of a share."""
-
-    low: Share
-    high: Share
 
 
 class VersionMetrics(Strict):
@@ -43,6 +35,11 @@ class VersionMetrics(Strict):
     last_run: UtcInstant | None
     unapproved: Count = 0
     """Runs of bytes that `main` never held; counted nowhere else."""
+
+    @property
+    def score(self) -> Score:
+        """The judged runs alone."""
+        return Score(ref=self.ref, verified=self.verified_successes, failed=self.failures, last_run=self.last_run)
 
 
 class OpenReview(Strict):
@@ -109,20 +106,6 @@ class VersionFold:
         counts["last"] = max(counts["last"], math.floor(result.completed_at.timestamp()))
 
 
-def wilson(successes: int, trials: int) -> Interval | None:
-    """The 95% Wilson score interval; None without trials.
-
-    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    """
-    if not trials:
-        return None
-    share = successes / trials
-    scale = 1 + Z_95**2 / trials
-    middle = (share + Z_95**2 / (2 * trials)) / scale
-    half = Z_95 * math.sqrt(share * (1 - share) / trials + Z_95**2 / (4 * trials**2)) / scale
-    return Interval(low=max(0.0, round(middle - half, 6)), high=min(1.0, round(middle + half, 6)))
-
-
 def versions(held: Held, approved_blobs: Mapping[str, frozenset[str]] | None = None) -> tuple[VersionMetrics, ...]:
     """Metrics of every version, by name and number.
 
@@ -155,7 +138,7 @@ def _version(ref: str, blobs: Mapping[str, Mapping[str, int]], approved: frozens
         success_rate=total["good"] / judged if judged else None,
         interval=wilson(total["good"], judged),
         mean_seconds=round(total["ms"] / 1000 / total["good"], 3) if total["good"] else None,
-        last_run=datetime.fromtimestamp(last).astimezone() if last else None,
+        last_run=datetime.fromtimestamp(last, UTC) if last else None,
         unapproved=foreign,
     )
 

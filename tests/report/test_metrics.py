@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from learner.models import ExecutionResult, Memory, Remembered
 from learner.models.fold import canonical
+from learner.models.score import wilson
 from learner.report.alerts import alerts
 from learner.report.issues import keep, title
-from learner.report.metrics import VersionFold, metrics, versions, wilson
+from learner.report.metrics import VersionFold, metrics, versions
 from learner.report.tables import bar, rate, version_rows
 from learner.settings import AlertSettings
 from samples import result

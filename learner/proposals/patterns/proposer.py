@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from learner.models import RunbookEdit, RunbookMetadata, Step, Verification
+from learner.proposals.acceptance import Acceptance
 from learner.proposals.brief import Brief, Draft, Failing, NoProposal, failing, fingerprint
 from learner.proposals.edit import EditError, apply
 from learner.proposals.patterns.fill import edit_of
@@ -27,18 +28,23 @@ class _Fit:
     found: tuple[Mapping[str, Json], ...]
     matched: int
 
-    @property
-    def rank(self) -> tuple[int, int, str]:
-        """Smaller is more specific: conditions first, then how much of the text was matched, then the id."""
+    def rank(self, acceptance: Mapping[str, Acceptance]) -> tuple[int, float, int, str]:
+        """Smaller goes first: more conditions, then what people merged before, then more of the text matched, then the id."""
         own = len(self.pattern.match.where) + len(self.pattern.pick) + len(self.pattern.table)
-        return -own, -self.matched, self.pattern.id
+        return -own, -acceptance.get(self.pattern.id, Acceptance()).share, -self.matched, self.pattern.id
 
 
 class PatternProposer:
-    """Proposes the edit of the most specific pattern that fires and fits."""
+    """Proposes the edit of the most specific pattern that fires and fits; of equals, of the one people merged most."""
 
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
+    def __init__(self, patterns: Sequence[Pattern], acceptance: Mapping[str, Acceptance] | None = None) -> None:
         self.patterns = tuple(patterns)
+        self.acceptance = acceptance or {}
+
+    def knowing(self, more: Sequence[Pattern], acceptance: Mapping[str, Acceptance]) -> PatternProposer:
+        """The same proposer with `more` patterns, which take the place of its own of the same id."""
+        known = {pattern.id: pattern for pattern in (*self.patterns, *more)}
+        return PatternProposer([known[key] for key in sorted(known)], acceptance)
 
     @property
     def name(self) -> str:
@@ -57,7 +63,7 @@ class PatternProposer:
         if not fits:
             return NoProposal("no_pattern: no repair pattern knows this failure")
         said: list[str] = []
-        for fit in sorted(fits, key=lambda fit: fit.rank):
+        for fit in sorted(fits, key=lambda fit: fit.rank(self.acceptance)):
             try:
                 edit = _edit(fit, brief)
                 apply(brief.parent, edit, RunbookMetadata())
