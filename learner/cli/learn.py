@@ -41,8 +41,8 @@ def command(
 ) -> int:  # fmt: skip
     """Read what is new, work out why runs failed, and open one pull request per improved runbook.
 
-    Safe to run again and again, and after a crash: a second run right after changes nothing. Nothing it proposes
-    runs anywhere before a person has merged it.
+    Safe to run again and again, and after a crash: a second run right after changes nothing, and while nothing
+    changes further runs take no longer than asking. Nothing it proposes runs anywhere before a person has merged it.
 
     Without Git: learner learn --dry-run --json --runbooks runbooks/ --telemetry results.jsonl
     """
@@ -55,17 +55,34 @@ def command(
             runbooks, telemetry_path, record, replay, candidates, min_failures
         )
         return _show(decisions, skipped, unverified, usage, as_json)
+    from learner.cli import quiet
+
+    options = {"remote": remote, "candidates": candidates}
+    # with kept exchanges the answers of a model are part of the question, so those runs are always whole
+    noted = not (dry_run or record or replay)
+    now = datetime.now(UTC)
+    if noted and (said := quiet.unchanged(repo, options, now)) is not None:
+        if as_json:
+            document(said)
+        else:
+            click.echo("nothing has changed: nothing to do")
+        return 0
     from learner import pipeline
 
     job = jobs.build(repo, remote, record=record, replay=replay, candidates=candidates)
     if dry_run:
         planned = pipeline.plan(job)
         return _show(planned.decisions, planned.skipped, planned.unverified, planned.usage, as_json)
+    asked = quiet.question(job) if noted else None
+    before = quiet.answers(repo, asked) if asked else None
     learned = pipeline.learn(job)
     planned = learned.plan
+    told = _document(planned.decisions, learned.skipped, planned.unverified, planned.usage) | {
+        "published": [vars(p) for p in learned.published], "did_nothing": learned.did_nothing,
+    }  # fmt: skip
+    quiet.keep(repo, options, job, before, learned, told)
     if as_json:
-        document(_document(planned.decisions, learned.skipped, planned.unverified, planned.usage)
-                 | {"published": [vars(p) for p in learned.published], "did_nothing": learned.did_nothing})  # fmt: skip
+        document(told)
         return 3 if learned.skipped else 0
     show_learned(learned)
     return 3 if learned.skipped else 0
