@@ -42,15 +42,19 @@ RUNBOOK = (
 )
 
 
-def median_seconds(rounds: int, work: Callable[[], object]) -> float:
-    """The median of `rounds` runs, after one that is not counted."""
-    work()
-    taken = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+def medians(rounds: int, *works: Callable[[], object]) -> list[float]:
+    """The median seconds of each of `works`, after one run that is not counted.
+
+    They take turns within each round, so that whatever else the machine does befalls all of them alike.
+    """
+    taken: list[list[float]] = [[] for _ in works]
+    for counted in range(-1, rounds):
+        for i, work in enumerate(works):
+            began = time.perf_counter()
+            work()
+            if counted >= 0:
+                taken[i].append(time.perf_counter() - began)
+    return [statistics.median(one) for one in taken]
 
 
 def ten_steps(host: OpenHost) -> Callable[[], object]:
@@ -63,6 +67,11 @@ def ten_steps(host: OpenHost) -> Callable[[], object]:
         return done
 
     return work
+
+
+def ten_times(argv: list[str]) -> Callable[[], object]:
+    """The floor: as many bare commands."""
+    return lambda: [subprocess.run(argv, capture_output=True, check=True) for _ in range(STEPS)]
 
 
 @contextlib.contextmanager
@@ -141,53 +150,41 @@ def main() -> None:
         beside = f"{floor * 1000:.1f} ms" if floor is not None else "–"
         rows.append((what, f"{ours * 1000:.1f} ms" + (f" ({ours / floor:.2f}×)" if floor else ""), beside, goal))
 
-    floor = median_seconds(
-        rounds, lambda: [subprocess.run(["/bin/true"], capture_output=True, check=True) for _ in range(STEPS)]
-    )
     here = LocalHost(service_manager="systemd")
-    ours = median_seconds(rounds, ten_steps(here))
+    bare = ["/bin/true"]
+    ours, floor = medians(rounds, ten_steps(here), ten_times(bare))
     row("ten steps of /bin/true, over ten bare subprocess.run", ours, floor, "≤ 1.5×")
     row("… overhead a step", (ours - floor) / STEPS, None, "≤ 15 ms")
+    few = max(3, rounds // 3)
     if not given.no_ssh:
         with sshd() as (address, options):
             far = SshHost(address, options=options)
-            bare = [*far._base, *far._target, "/bin/true"]
-            few = max(3, rounds // 3)
-            floor = median_seconds(
-                few, lambda: [subprocess.run(bare, capture_output=True, check=True) for _ in range(STEPS)]
-            )
-            row(
-                "the same over one SSH connection, over a bare ssh loop on it",
-                median_seconds(few, ten_steps(far)),
-                floor,
-                "≤ 1.2×",
-            )
+            ours, floor = medians(few, ten_steps(far), ten_times([*far._base, *far._target, "/bin/true"]))
+            row("the same over one SSH connection, over a bare ssh loop on it", ours, floor, "≤ 1.2×")
             far.close()
     now = datetime.now(UTC)
     row(
         "state capture: vital signs (processors are watched for 0.5 s)",
-        median_seconds(max(3, rounds // 3), lambda: capture(here, VITAL_SIGNS, at=now, seconds=5.0)),
+        medians(few, lambda: capture(here, VITAL_SIGNS, at=now, seconds=5.0))[0],
         0.5,
         "≤ 5 s",
     )
     argv = [sys.executable, "-m", "learner", "execute", "--help"]
-    bare_python = median_seconds(rounds, lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
-    row(
-        "start-up of `learner execute --help`, over bare Python",
-        median_seconds(rounds, lambda: subprocess.run(argv, capture_output=True, check=True)),
-        bare_python,
-        "≤ 150 ms",
+    ours, floor = medians(
+        rounds,
+        lambda: subprocess.run(argv, capture_output=True, check=True),
+        lambda: subprocess.run([sys.executable, "-c", "pass"], check=True),
     )
+    row("start-up of `learner execute --help`, over bare Python", ours, floor, "≤ 150 ms")
     for signed in (False, True):
         with gated(signed) as (clone, settings):
-            took = median_seconds(rounds, lambda: gate.check(clone, settings, "RB-LIN-BENCH-050", datetime.now(UTC)))
-            one_git = median_seconds(rounds, lambda: clone.resolve("HEAD"))
-            row(
-                f"gate, 100 runbooks, 301 commits, {'SSH signature checked' if signed else 'no signers pinned'}, over one git call",
-                took,
-                one_git,
-                "< 50 ms",
+            ours, floor = medians(
+                rounds,
+                lambda: gate.check(clone, settings, "RB-LIN-BENCH-050", datetime.now(UTC)),
+                lambda: clone.resolve("HEAD"),
             )
+            signers = "SSH signature checked" if signed else "no signers pinned"
+            row(f"gate, 100 runbooks, 301 commits, {signers}, over one git call", ours, floor, "< 50 ms")
     print("| what | median | floor | goal |\n|---|---|---|---|")
     for cells in rows:
         print(f"| {' | '.join(cells)} |")

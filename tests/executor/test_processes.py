@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -122,3 +123,35 @@ def test_a_cancelled_command_ends_at_once(tmp_path: Path) -> None:
     done = processes.run(["sleep", "30"], timeout_seconds=30, cancelled=stop.is_set)
     assert time.monotonic() - at < 2
     assert (done.timed_out, done.exit_code) == (False, 128 + signal.SIGTERM)
+
+
+ASKS = """
+import sys
+from learner.executor.hosts import processes
+done = processes.run(["sh", "-c", "ps -o pgid=,sid= -p $$; exec sh -c 'read answer </dev/tty'"], timeout_seconds=5)
+group, session = done.stdout.split()[:2]
+print(done.exit_code != 0, done.timed_out, group == session)
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_command_can_not_ask_on_the_terminal_of_who_started_it(terminal: bool) -> None:
+    if not terminal:
+        done = subprocess.run(
+            [sys.executable, "-c", ASKS], capture_output=True, text=True, timeout=30, start_new_session=True
+        )
+        # No terminal, no session of its own: a process group is enough, and cheaper.
+        assert done.stdout.split() == ["True", "False", "False"], done.stderr
+        return
+    pid, screen = os.forkpty()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", ASKS])
+    said = b""
+    try:
+        while chunk := os.read(screen, 4096):
+            said += chunk
+    except OSError:
+        pass  # Linux says EIO when the other end is closed
+    os.waitpid(pid, 0)
+    os.close(screen)
+    assert said.split() == [b"True", b"False", b"True"]

@@ -64,6 +64,7 @@ def run(
     `kill` is the kill program for a group that this user may not signal (`sudo -n -- kill`). `heard` is given every
     piece of standard error and says whether the command counts as ended, though its process goes on. A program that does not exist gives 127, one that may not be run 126 (POSIX sh, "Exit Status for Commands").
     """
+    in_session = _has_terminal()
     try:
         process = subprocess.Popen(
             list(argv),
@@ -73,7 +74,8 @@ def run(
             env={**os.environ, **env} if env else None,
             cwd=cwd,
             bufsize=0,
-            start_new_session=not _WINDOWS,
+            start_new_session=in_session,
+            process_group=None if in_session or _WINDOWS else 0,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
     except FileNotFoundError as e:
@@ -94,6 +96,21 @@ def run(
     return Completed(
         code if code >= 0 else 128 - code, out.text(), err.text(), timed_out, dropped_bytes=out.dropped + err.dropped
     )
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a terminal that a child could ask on, or be hung up with: it gets a session of its own then.
+
+    Without one a process group does the same for less: on Linux each session is a scheduling group of its own, and
+    on a busy machine that costs a short command as much again (Source: sched(7), "The autogroup feature").
+    """
+    if _WINDOWS:
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _pump(
