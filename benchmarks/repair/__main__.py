@@ -9,10 +9,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from benchmarks.repair import hostile
-from benchmarks.repair.cases import Case, all_cases
+from benchmarks.repair.cases import SETS, Case, all_cases
 from benchmarks.repair.measure import Measured, Scored, measure
 from learner.errors import LearnerError
 from learner.model_client import ModelClient
@@ -30,19 +32,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--small", help="the model that classifies")
     parser.add_argument("--large", help="the model that writes edits")
     parser.add_argument("--no-fallback", action="store_true", help="the model alone: patterns do not stand in for it")
+    parser.add_argument(
+        "--set",
+        choices=[*SETS, "all"],
+        default="all",
+        help="first: what the learner was built against; second: written blind, without a look at how it decides",
+    )
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--every", type=int, default=1, help="take each n-th case alone")
     parser.add_argument("--hostile", action="store_true", help="endpoints that answer well and badly")
     parser.add_argument("--failures", action="store_true", help="list what was missed, and why")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     chosen = parser.parse_args(arguments)
-    cases = [case for case in all_cases() if chosen.only in case.name][:: chosen.every]
+    cases = [case for case in all_cases(chosen.set) if chosen.only in case.name][:: chosen.every]
     try:
         patterns: tuple[Proposer, ...] = (PatternProposer(builtin()),)
         if chosen.hostile:
             return _hostile(cases, patterns, as_json=chosen.json, failures=chosen.failures)
         if chosen.proposer == "patterns":
-            found = measure(cases, patterns)
+            of = partial(measure, proposers=patterns)
         else:
             model = ModelSettings(base_url=chosen.base_url, max_calls=10**6, max_tokens=10**9, max_cost_usd=1e6)
             model = model.model_copy(
@@ -50,17 +58,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             client = ModelClient(model, os.environ.get(model.key_env))
             proposers = (ModelProposer(client), *(() if chosen.no_fallback else patterns))
-            found = measure(cases, proposers, client, RepositorySettings(model=model))
+            of = partial(measure, proposers=proposers, client=client, settings=RepositorySettings(model=model))
+        found = {name: of(mine) for name in SETS if (mine := [case for case in cases if case.set == name])}
     except LearnerError as e:
         print(f"{e.message}: {e.hint}", file=sys.stderr)
         return 1
     return _figures(found, as_json=chosen.json, failures=chosen.failures)
 
 
-def _figures(found: Measured, *, as_json: bool, failures: bool) -> int:
+def _figures(found: Mapping[str, Measured], *, as_json: bool, failures: bool) -> int:
+    whole = sum(found.values(), Measured())
+    shown = {**found, "all": whole} if len(found) > 1 else found or {"all": whole}
+    missed = any(met is False for *_, met in _lines(whole))
+    if as_json:
+        document = _document(whole) | {"misses": _misses(whole)}
+        if len(found) > 1:
+            document["sets"] = {name: _document(of) for name, of in found.items()}
+        print(json.dumps(document, indent=1))
+    else:
+        columns = [_lines(of) for of in shown.values()]
+        rows = [("what", *(shown if len(shown) > 1 else ["measured"]), "goal", "")]
+        for lines in zip(*columns, strict=True):
+            what, _, goal, met = lines[-1]
+            rows.append((what, *(line[1] for line in lines), goal, {True: "met", False: "MISSED", None: ""}[met]))
+        _table(rows)
+        if failures:
+            _failures(whole.scored)
+    return missed
+
+
+def _lines(found: Measured) -> list[tuple[str, str, str, bool | None]]:
+    """What was measured: its name, its value, the goal, and whether that is met."""
     per_thousand = 1000 / max(1, found.failed_runs)
     usage = found.usage
-    lines: list[tuple[str, str, str, bool | None]] = [
+    return [
         ("causes (cases)", f"{len(found.scored)} ({len({one.case.name for one in found.scored})})", "", None),
         ("failed runs", str(found.failed_runs), "", None),
         ("classification: accuracy", f"{found.accuracy:.1%}", "", None),
@@ -76,19 +107,20 @@ def _figures(found: Measured, *, as_json: bool, failures: bool) -> int:
          f"{usage.input_tokens * per_thousand:.0f} / {usage.output_tokens * per_thousand:.0f}", "", None),
         ("seconds", f"{found.seconds:.1f}", "", None),
     ]  # fmt: skip
-    if as_json:
-        print(json.dumps({
-            "accuracy": found.accuracy, "macro_f1": found.macro_f1, "false_proposals": len(found.false),
-            "coverage": found.coverage, "good": found.good, "replayed": found.replayed, "whole": found.whole,
-            "failed_runs": found.failed_runs, "usage": usage.model_dump(), "seconds": round(found.seconds, 2),
-            "misses": [{"case": one.case.name, "missed": said} for one in found.scored if (said := _missed(one))],
-        }, indent=1))  # fmt: skip
-    else:
-        _table([("what", "measured", "goal", "")]
-               + [(what, measured, goal, {True: "met", False: "MISSED", None: ""}[met]) for what, measured, goal, met in lines])  # fmt: skip
-        if failures:
-            _failures(found.scored)
-    return any(met is False for *_, met in lines)
+
+
+def _document(found: Measured) -> dict[str, Any]:
+    return {
+        "accuracy": found.accuracy, "macro_f1": found.macro_f1, "false_proposals": len(found.false),
+        "coverage": found.coverage, "good": found.good, "replayed": found.replayed, "whole": found.whole,
+        "failed_runs": found.failed_runs, "usage": found.usage.model_dump(), "seconds": round(found.seconds, 2),
+    }  # fmt: skip
+
+
+def _misses(found: Measured) -> list[dict[str, str]]:
+    return [
+        {"case": one.case.name, "set": one.case.set, "missed": said} for one in found.scored if (said := _missed(one))
+    ]
 
 
 def _hostile(cases: Sequence[Case], patterns: Sequence[Proposer], *, as_json: bool, failures: bool) -> int:
@@ -145,7 +177,7 @@ def _missed(one: Scored) -> str:
 def _failures(scored: Sequence[Scored]) -> None:
     for one in scored:
         if said := _missed(one):
-            print(f"\n{one.case.name}: {said}")
+            print(f"\n{one.case.name} ({one.case.set}): {said}")
         elif len(one.decided) > 1:
             print(f"\n{one.case.name}: seen as {len(one.decided)} clusters")
         else:

@@ -1,5 +1,8 @@
 """The failure cases: `cases/<family>.yaml`, read into runbooks, recorded results and what is expected.
 
+There are two sets. The first stands right in `cases/` and is what the learner was built against; the second, in
+`cases/second/`, was written without a look at how the learner decides, and measures what the first can't.
+
 A case holds a runbook, one or more failures of it (`runs`), verified successes where a contrast matters, the right
 failure type, and for what a better runbook can repair the signs of a good repair (`good`, alternatives of which one must
 hold) and one such repair (`fix`, in the operations of a `RunbookEdit`). A run says what its steps `did` and what its
@@ -27,6 +30,8 @@ FOLDER = Path(__file__).parent / "cases"
 FIRST = datetime(2026, 11, 2, 6, 0, tzinfo=UTC)
 IMPROVABLE = frozenset({"runbook_insufficient", "environment_difference"})
 NO_FAILURE = "none"
+SETS: Mapping[str, Path] = {"first": FOLDER, "second": FOLDER / "second"}
+_SHORT = {"linux": "LIN", "windows": "WIN", "darwin": "MAC"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Case:
     """One runbook, what was recorded of it, and what is expected."""
 
     name: str
-    """`<family>/<name>`."""
+    """`<family>/<name>`, of which there is one in all sets."""
     about: str
     runbook: bytes
     results: tuple[dict[str, Any], ...]
@@ -53,6 +58,8 @@ class Case:
     fix: tuple[dict[str, Any], ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Those of the first run."""
+    set: str = "first"
+    """Which of the `SETS` it belongs to."""
 
     @property
     def family(self) -> str:
@@ -71,17 +78,18 @@ class Case:
         return runbooks, telemetry
 
 
-@lru_cache(maxsize=1)
-def all_cases() -> tuple[Case, ...]:
-    """Every case, by family and in the order of its file."""
-    found = []
-    for path in sorted(FOLDER.glob("*.yaml")):
-        for raw in yaml.safe_load(path.read_text()):
-            found.append(_case(path.stem, raw, len(found) + 1))
-    return tuple(found)
+@lru_cache(maxsize=4)
+def all_cases(which: str = "all") -> tuple[Case, ...]:
+    """Every case of a set, or of `all`, by set, by family and in the order of its file."""
+    found: list[Case] = []
+    for name, folder in SETS.items():
+        for path in sorted(folder.glob("*.yaml")):
+            for raw in yaml.safe_load(path.read_text()):
+                found.append(_case(name, path.stem, raw, len(found) + 1))
+    return tuple(case for case in found if which in ("all", case.set))
 
 
-def _case(family: str, raw: Mapping[str, Any], number: int) -> Case:
+def _case(which: str, family: str, raw: Mapping[str, Any], number: int) -> Case:
     runbook = _runbook(family, raw, number)
     results: list[dict[str, Any]] = []
     causes = []
@@ -105,18 +113,22 @@ def _case(family: str, raw: Mapping[str, Any], number: int) -> Case:
         good=tuple(raw.get("good", ())),
         fix=tuple(raw.get("fix", ())),
         parameters=parameters,
+        set=which,
     )
 
 
 def _runbook(family: str, raw: Mapping[str, Any], number: int) -> dict[str, Any]:
-    given = json.loads(json.dumps(raw["runbook"]))  # an alias in the file must not become one in the runbook
+    given: dict[str, Any] = json.loads(
+        json.dumps(raw["runbook"])
+    )  # an alias in the file must not become one in the runbook
     words = raw["name"].replace("-", " ")
+    platform: str = given.get("platform", "linux")
     head = {
-        "id": f"RB-LIN-{family.upper()}-{number:03d}",
+        "id": f"RB-{_SHORT[platform]}-{family.upper()}-{number:03d}",
         "version": 1,
         "name": words.capitalize(),
         "description": f"For incidents of the kind {raw['incident']}.",
-        "platform": "linux",
+        "platform": platform,
         "incident_types": [raw["incident"]],
     }
     return head | given
@@ -136,6 +148,7 @@ def _result(
     raw: Mapping[str, Any], run: Mapping[str, Any], runbook: Mapping[str, Any], number: int, at: int
 ) -> dict[str, Any]:
     hostname, client, os_id, os_version, manager = run["host"].split()
+    platform: str = runbook["platform"]
     execution_id = f"exec-20261102-B{number:03d}R{at:02d}"
     began = FIRST + timedelta(hours=7 * at, minutes=number)
     host = {"os_id": os_id, "os_version": os_version, "arch": "x86_64", "service_manager": manager}
@@ -148,7 +161,7 @@ def _result(
         **parameters,
         "state": before,
         "incident": incident,
-        "host": {"name": hostname, "platform": "linux", **host},
+        "host": {"name": hostname, "platform": platform, **host},
         "steps": steps,
     }
     now, executed, error, error_step = began, [], None, None
@@ -206,7 +219,7 @@ def _result(
         "incident_type": raw["incident"],
         "client_id": client,
         "hostname": hostname,
-        "platform": "linux",
+        "platform": platform,
         "host": host,
         "parameters": parameters,
         "started_at": _time(began),
@@ -214,10 +227,10 @@ def _result(
         "status": "success" if worked else "failure",
         "success": worked,
         "verification_passed": verified,
-        "state_before": {"hostname": hostname, "platform": "linux", "captured_at": _time(began), **before},
+        "state_before": {"hostname": hostname, "platform": platform, "captured_at": _time(began), **before},
         "state_after": {
             "hostname": hostname,
-            "platform": "linux",
+            "platform": platform,
             "captured_at": _time(now),
             **run.get("after", before),
         },
@@ -228,7 +241,7 @@ def _result(
         "evidence_bundle_id": f"ev-{execution_id}",
         "executor": {"id": f"{hostname}-agent", "name": "learner", "version": "0.1.0"},
     }
-    more = run.get("more", {})
+    more: dict[str, Any] = run.get("more", {})
     if more.get("status", document["status"]) != "success":
         document["success"] = False
     return document | more

@@ -70,6 +70,14 @@ class Measured:
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
 
+    def __add__(self, other: Measured) -> Measured:
+        return Measured(
+            self.scored + other.scored,
+            self.failed_runs + other.failed_runs,
+            self.usage + other.usage,
+            self.seconds + other.seconds,
+        )
+
     @property
     def classified(self) -> list[Scored]:
         """Those that failed at all, or that were taken for failures."""

@@ -5,6 +5,7 @@ A case's `good` lists alternatives; of one of them every sign must be there:
 `step`, `also`  a step that is new or changed: `id`, `action` (one of), `before`/`after` (a step's id), `params`
                 (regular expressions), `when` and `text` (regular expressions; `text` is everything in its parameters)
 `budget_grew`   a step may take longer, or is tried more often
+`tried_more`    a step is tried more often; for what fails at once, where a longer timeout changes nothing
 `check_grew`    a claim may take longer to come true
 `on_failure`    what now happens when a step fails
 """
@@ -60,6 +61,10 @@ def _first_missing(case: Case, parent: Runbook, new: Runbook, alternative: Mappi
         elif sign == "budget_grew":
             if _budget(new, wanted) <= _budget(parent, wanted):
                 return f"the time of {wanted} did not grow"
+        elif sign == "tried_more":
+            before, after = (next(s.retries.attempts for s in of.steps if s.id == wanted) for of in (parent, new))
+            if after <= before:
+                return f"{wanted} is not tried more often"
         elif sign == "check_grew":
             old, now = (next(c.within_seconds for c in of.verification if c.id == wanted) for of in (parent, new))
             if now <= old:

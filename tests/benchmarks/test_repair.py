@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,10 +94,13 @@ def test_signs_that_no_edit_may_bear() -> None:
     assert "weakened" in fault(op="set_verification", target="running", yaml=always)
     assert "did not grow" in fault(op="set_timeout", target="start", yaml=10)
     assert fault(op="set_retry", target="start", yaml={"attempts": 3}) == ""
+    case = replace(case, good=({"tried_more": "start"},))
+    assert "tried more often" in fault(op="set_timeout", target="start", yaml=90)
+    assert fault(op="set_retry", target="start", yaml={"attempts": 3}) == ""
 
 
 def test_patterns_meet_the_goals_on_a_part_and_propose_nothing_false() -> None:
-    found = measure(all_cases()[::3], PATTERNS)
+    found = measure(all_cases("first")[::3], PATTERNS)
     assert found.false == []
     assert found.macro_f1 >= 0.95
     assert found.coverage >= 0.7
@@ -119,10 +123,22 @@ def test_what_goes_wrong_is_counted() -> None:
 
 
 def test_the_table_and_the_document(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--only", "service/s", "--failures"]) == 0
+    assert bench.main(["--set", "first", "--only", "service/s", "--failures"]) == 0
     assert "macro-F1" in capsys.readouterr().out
     assert bench.main(["--only", "certificate/standalone", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["false_proposals"] == 0
+
+
+def test_the_sets_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = all_cases("first"), all_cases("second")
+    assert {case.name for case in first}.isdisjoint(case.name for case in second)
+    assert (*first, *second) == all_cases()
+    assert len(second) >= 40
+    assert {parse(case.runbook).runbook.platform for case in second} == {"linux", "windows", "darwin"}
+    bench.main(["--only", "/only", "--json"])
+    assert "sets" not in json.loads(capsys.readouterr().out)
+    bench.main(["--only", "doubt/", "--every", "9"])
+    assert capsys.readouterr().out.splitlines()[0].split() == ["what", "first", "second", "all", "goal"]
 
 
 PLAYED = of("service/stale-pid-file", "command/package-lists-outdated", "permission/sudo-wants-a-password", "doubt/two-causes-in-one-breath",
