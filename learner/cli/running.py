@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from learner import pipeline
+from learner.cli.sending import send, spool_of
 from learner.errors import LearnerError
 from learner.executor import gate
 from learner.executor.cancel import Cancellation
@@ -24,11 +24,10 @@ from learner.executor.run import Order, Ran, new_execution_id, not_run
 from learner.flow import Attempt
 from learner.models.execution import ExecutionResult, Executor, StepExecution
 from learner.models.incident import Incident
-from learner.repository.git import Git, Identity
+from learner.repository.git import Git
 from learner.runbook_file import InvalidRunbook, RunbookFile, parse
 from learner.settings import HostSettings
 from learner.telemetry.redact import Redactor
-from learner.telemetry.spool import Spool
 
 Tell = Callable[[str], None]
 
@@ -135,8 +134,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.git = Git(Path(self.settings.repository))
-        limits = self.settings.spool_limits
-        self.spool = Spool(Path(self.settings.spool), max_bytes=limits.max_bytes)
+        self.spool = spool_of(self.settings)
         self.runs = Runs(Path(self.settings.spool) / "runs")
         self._journals = self.runs.folder / "journal"
 
@@ -287,19 +285,7 @@ class Site:
 
         Raises: `LearnerError` when the remote can't be reached; everything stays in the spool.
         """
-        from learner.telemetry import handover, inbox
-
-        settings = self.settings
-        remote = settings.telemetry_remote or settings.gate.remote
-        if remote.startswith(handover.SCHEME):
-            token = os.environ.get(settings.relay_token_env, "")
-            pushed = handover.push(self.spool, remote, token=token, batch=settings.push.batch)
-        else:
-            pushed = inbox.push(
-                self.spool, self.git, remote, client_id=settings.client_id, executor_id=settings.executor_id,
-                prefix=settings.ref_prefix, now=utc_now(), batch=settings.push.batch,
-                author=Identity(settings.executor_id, f"{settings.executor_id}@{settings.client_id}"),
-            )  # fmt: skip
+        pushed = send(self.settings, self.spool)
         return f"{pushed.sent} sent, {pushed.remaining} in the spool"
 
 

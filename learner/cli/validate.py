@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,9 @@ def _judge(path: Path) -> Iterator[dict[str, Any]]:
     elif path.suffix == ".jsonl":
         for number, line in enumerate(path.read_bytes().splitlines(), start=1):
             if line.strip():
-                yield _verdict(path, "execution_result", _result_errors(line, number))
+                yield _verdict(path, "execution_result", result_errors(line, number))
     else:
-        yield _verdict(path, "execution_result", _result_errors(path.read_bytes(), None))
+        yield _verdict(path, "execution_result", result_errors(path.read_bytes(), None))
 
 
 def _verdict(path: Path, kind: str, errors: list[dict[str, Any]]) -> dict[str, Any]:
@@ -88,7 +89,8 @@ def _runbook_errors(path: Path) -> list[dict[str, Any]]:
     return []
 
 
-def _result_errors(text: bytes, line: int | None) -> list[dict[str, Any]]:
+def result_errors(text: bytes, line: int | None) -> list[dict[str, Any]]:
+    """What is wrong with a result: `line`, `column` and `message` of each error; `line` is where JSON Lines hold it."""
     from pydantic import ValidationError
 
     from learner.models import ExecutionResult
@@ -106,6 +108,12 @@ def _result_errors(text: bytes, line: int | None) -> list[dict[str, Any]]:
             where = ".".join(map(str, error["loc"]))
             words = str(error["msg"]).removeprefix("Value error, ")
             at = places.place(error["loc"]) if places else (line or 1, 1)
+            if (
+                broken := re.search(r" at line ([0-9]+) column ([0-9]+)$", words)
+                if error["type"] == "json_invalid"
+                else None
+            ):
+                at, words = (line or int(broken[1]), int(broken[2])), words[: broken.start()]
             found.append({"line": at[0], "column": at[1], "message": f"{where}: {words}" if where else words})
         return found
     return []

@@ -167,13 +167,13 @@ def test_a_killed_executor_leaves_a_partial_result_for_the_next_start(site: Site
 
 
 def test_two_runs_do_not_fight_over_one_host_and_runbook(site: Site, tmp_path: Path) -> None:
-    began = tmp_path / "began"
-    site.runbook(
-        runbook(f"- {{id: long, action: run_command, params: {{argv: [sh, -c, 'touch {began}; exec sleep 4']}}}}")
-    )
+    began, go = tmp_path / "began", tmp_path / "go"
+    script = f"touch {began}; while [ ! -e {go} ]; do sleep 0.1; done"
+    site.runbook(runbook(f"- {{id: long, action: run_command, params: {{argv: [sh, -c, '{script}']}}}}"))
     running = learner(site, "execute", "RB-LIN-TEST-001", "--no-push", wait=False)
     wait_for(began.exists, 30)
     second = learner(site, "execute", "RB-LIN-TEST-001", "--no-push", "--no-fetch")
+    go.touch()
     assert second.returncode == 10
     assert "is being run on web-1 already, by exec-" in second.stderr
     running.communicate(timeout=20)

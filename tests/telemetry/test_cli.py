@@ -35,6 +35,8 @@ def test_from_import_to_show_and_export(world: World, host: Path) -> None:
     assert "3 in the spool" in imported.stdout
     assert "stdin:4" in imported.stderr
     assert json.loads(run("push", "--host-config", host, "--json").stdout) == {
+        "taken": 0,
+        "skipped": [],
         "sent": 3,
         "acknowledged": 0,
         "remaining": 3,

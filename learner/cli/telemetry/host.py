@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,29 +12,66 @@ import click
 from learner.cli.telemetry.common import HOST, JSON, document, told
 
 if TYPE_CHECKING:
-    from learner.models.records import SkippedFile
     from learner.settings import HostSettings
-    from learner.telemetry.inbox import Pushed
     from learner.telemetry.spool import Spool
 
 
+_SOURCES = click.Path(path_type=Path, allow_dash=True)
+_SECRETS = click.option(
+    "--secret-env",
+    "secret_envs",
+    multiple=True,
+    metavar="VARIABLE",
+    help="Mask this environment variable's value, in whatever form it turns up.",
+)
+
+
 @click.command()
+@click.argument("sources", metavar="[FILE]...", nargs=-1, type=_SOURCES)
 @HOST
 @JSON
+@_SECRETS
 @click.option("--watch", is_flag=True, help="Go on pushing, every push.interval_seconds and at once when it is urgent.")
-def push(host_config: Path | None, as_json: bool, watch: bool) -> None:
-    """Send what waits in this host's spool to its own inbox, or to a relay."""
+def push(
+    sources: tuple[Path, ...], host_config: Path | None, as_json: bool, secret_envs: tuple[str, ...], watch: bool
+) -> None:
+    """Send what waits in this host's spool to its own inbox, or to a relay.
+
+    With FILEs (JSON, JSON Lines, folders of both, `-` for standard input) their results go into the spool first:
+    checked, redacted and safe on the disk before anything is sent. The same file again is sent once.
+
+    Exit codes: 0 all is sent, 3 some results were left out (each is named with its line), 1 the remote can't be
+    reached: what was taken stays in the spool and goes with the next push.
+    """
+    from learner.cli import sending
+    from learner.errors import LearnerError
     from learner.settings import host_settings
 
+    if watch and sources:
+        raise click.UsageError("--watch takes no FILE: push the files first")
     settings = host_settings(host_config)
-    spool = _spool(settings)
+    spool = sending.spool_of(settings)
     if watch:
         _watched(settings, spool)
         return
-    pushed, aside = _pushed(settings, spool), spool.quarantined()
+    taken = sending.take(sources, settings, spool, sending.secrets_in(secret_envs))
+    try:
+        pushed = sending.send(settings, spool)
+    except LearnerError as e:
+        if not taken.results:
+            raise
+        for one in taken.skipped:
+            click.echo(f"skipped: {one.path}: {one.reason}", err=True)
+        raise LearnerError(
+            f"{taken.results} in the spool, not sent: {e.message}",
+            "nothing is lost: run `learner telemetry push` later",
+        ) from e
+    aside = spool.quarantined()
     if as_json:
         document(
             {
+                "taken": taken.results,
+                "skipped": [one.model_dump() for one in taken.skipped],
                 "sent": pushed.sent,
                 "acknowledged": pushed.acknowledged,
                 "remaining": pushed.remaining,
@@ -44,9 +79,14 @@ def push(host_config: Path | None, as_json: bool, watch: bool) -> None:
             }
         )
     else:
-        click.echo(f"{pushed.sent} sent, {pushed.acknowledged} acknowledged, {pushed.remaining} in the spool")
+        into = f"{taken.results} taken, " if sources else ""
+        click.echo(f"{into}{pushed.sent} sent, {pushed.acknowledged} acknowledged, {pushed.remaining} in the spool")
     _overdue(settings, spool)
-    told(aside, "set aside")
+    for one in aside:
+        click.echo(f"set aside: {one.path}: {one.reason}", err=True)
+    told(taken.skipped, "skipped")
+    if aside:
+        raise click.exceptions.Exit(3)
 
 
 @click.command()
@@ -105,61 +145,25 @@ def relay(
 
 
 @click.command("import")
-@click.argument("sources", nargs=-1, type=click.Path(path_type=Path, allow_dash=True), required=True)
+@click.argument("sources", nargs=-1, type=_SOURCES, required=True)
 @HOST
 @JSON
-def import_(sources: tuple[Path, ...], host_config: Path | None, as_json: bool) -> None:
-    """Put results from SOURCES into this host's spool: folders, .json and .jsonl files, `-` for JSON Lines on stdin."""
-    from learner.models.execution import ExecutionResult
-    from learner.models.records import SkippedFile
+@_SECRETS
+def import_(sources: tuple[Path, ...], host_config: Path | None, as_json: bool, secret_envs: tuple[str, ...]) -> None:
+    """Put results from SOURCES into this host's spool, and send nothing yet.
+
+    Folders, JSON and JSON Lines, `-` for standard input.
+    """
+    from learner.cli import sending
     from learner.settings import host_settings
-    from learner.telemetry.plain import lines, plain
-    from learner.telemetry.redact import Redactor
 
     settings = host_settings(host_config)
-    spool, redactor = _spool(settings), Redactor(patterns=settings.redact)
-    taken = 0
-    skipped: list[SkippedFile] = []
-    for source in sources:
-        read = lines(sys.stdin.buffer, "stdin") if str(source) == "-" else plain(source)
-        for name, found in read:
-            if isinstance(found, ExecutionResult):
-                spool.add(redactor.result(found))
-                taken += 1
-            else:
-                skipped.append(SkippedFile(path=name, reason=found))
+    taken = sending.take(sources, settings, sending.spool_of(settings), sending.secrets_in(secret_envs))
     if as_json:
-        document({"imported": taken, "skipped": [one.model_dump() for one in skipped]})
+        document({"imported": taken.results, "skipped": [one.model_dump() for one in taken.skipped]})
     else:
-        click.echo(f"{taken} in the spool; `learner telemetry push` sends them")
-    told(skipped, "skipped")
-
-
-def _spool(settings: HostSettings) -> Spool:
-    from learner.telemetry.spool import Spool
-
-    return Spool(Path(settings.spool), max_bytes=settings.spool_limits.max_bytes)
-
-
-def _pushed(settings: HostSettings, spool: Spool) -> Pushed:
-    from learner.repository.git import Git, Identity
-    from learner.telemetry import handover, inbox
-
-    remote = settings.telemetry_remote or settings.gate.remote
-    if remote.startswith(handover.SCHEME):
-        token = os.environ.get(settings.relay_token_env, "")
-        return handover.push(spool, remote, token=token, batch=settings.push.batch)
-    return inbox.push(
-        spool,
-        Git(Path(settings.repository)),
-        remote,
-        client_id=settings.client_id,
-        executor_id=settings.executor_id,
-        prefix=settings.ref_prefix,
-        author=Identity(settings.executor_id, f"{settings.executor_id}@{settings.client_id}"),
-        now=datetime.now(UTC),
-        batch=settings.push.batch,
-    )
+        click.echo(f"{taken.results} in the spool; `learner telemetry push` sends them")
+    told(taken.skipped, "skipped")
 
 
 def _watched(settings: HostSettings, spool: Spool) -> None:
@@ -167,13 +171,14 @@ def _watched(settings: HostSettings, spool: Spool) -> None:
     import signal
     import threading
 
+    from learner.cli.sending import send
     from learner.telemetry.watch import watch
 
     stop = threading.Event()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     watch(
-        lambda: _pushed(settings, spool),
+        lambda: send(settings, spool),
         spool,
         interval_seconds=settings.push.interval_seconds,
         jitter=settings.push.jitter,
