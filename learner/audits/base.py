@@ -61,6 +61,17 @@ class Change:
     new: RunbookFile
     edit: RunbookEdit | None = None
 
+    @classmethod
+    def first(cls, new: RunbookFile) -> Change:
+        """A runbook that had no earlier version, held against one that does nothing: all it does is new."""
+        nothing = {"version": 0, "steps": (), "rollback": (), "finally_": (), "verification": (), "metadata": None}
+        return cls(RunbookFile(new.runbook.model_copy(update=nothing), b"", new.tree), new)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether there is no earlier version."""
+        return self.old.runbook.version == 0
+
     @property
     def by_machine(self) -> bool:
         """Whether a machine made it: an edit is at hand, or the new version says so of itself."""

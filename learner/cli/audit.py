@@ -16,16 +16,24 @@ _STYLES = {"block": "bold red", "warning": "yellow", "notice": "cyan", "info": "
 
 
 @click.command()
-@click.argument("old", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.argument("new", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument(
+    "versions",
+    metavar="[OLD] NEW",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+@click.option("--first", is_flag=True, help="NEW has no earlier version: everything it does is new.")
 @click.option(
     "--evidence",
     type=click.Path(path_type=Path, exists=True),
     help="The results the change rests on: a .jsonl file, a .json file or a folder.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def command(old: Path, new: Path, evidence: Path | None, as_json: bool) -> int:
+def command(versions: tuple[Path, ...], first: bool, evidence: Path | None, as_json: bool) -> int:
     """Say what is risky about NEW that was not so in OLD, and what NEW can touch that OLD could not.
+
+    A runbook without an earlier version is audited whole: `learner audit --first NEW`.
 
     Exit code 0 up to a warning, 10 when something must not pass, 1 when a file is no runbook.
     """
@@ -35,21 +43,24 @@ def command(old: Path, new: Path, evidence: Path | None, as_json: bool) -> int:
     from learner.models import CapabilityDiff
     from learner.runbook_file import read
 
+    if len(versions) != (1 if first else 2):
+        raise click.UsageError("give NEW alone with --first" if first else "give OLD and NEW, or --first and NEW")
     try:
-        before, after = read(old), read(new)
+        after = read(versions[-1])
+        change = Change.first(after) if first else Change(read(versions[0]), after)
     except LearnerError as e:
         if not as_json:
             raise
         message = {"rule": "loading", "level": "block", "message": e.message, "where": "", "evidence": []}
         _print_json("unloadable", [message], CapabilityDiff())
         return 1
-    findings = run(Change(before, after), Evidence(_results(evidence) if evidence else ()))
-    capabilities = diff(before.runbook, after.runbook)
+    findings = run(change, Evidence(_results(evidence) if evidence else ()))
+    capabilities = diff(change.old.runbook, after.runbook)
     verdict = findings[0].level.value if findings else "pass"
     if as_json:
         _print_json(verdict, [finding.model_dump(mode="json") for finding in findings], capabilities)
     else:
-        _show(before.runbook.ref, after.runbook.ref, verdict, findings, capabilities)
+        _show(None if first else change.old.runbook.ref, after.runbook.ref, verdict, findings, capabilities)
     return 10 if verdict == "block" else 0
 
 
@@ -69,12 +80,12 @@ def _print_json(verdict: str, findings: list[dict[str, Any]], capabilities: Capa
     document({"verdict": verdict, "findings": findings, "capabilities": capabilities.model_dump(mode="json")})
 
 
-def _show(old: str, new: str, verdict: str, findings: tuple[Finding, ...], capabilities: CapabilityDiff) -> None:
+def _show(old: str | None, new: str, verdict: str, findings: tuple[Finding, ...], capabilities: CapabilityDiff) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     console = out()
-    console.print(f"{old} → {new}: [{_STYLES.get(verdict, 'green')}]{verdict}[/]")
+    console.print(f"{old or 'nothing'} → {new}: [{_STYLES.get(verdict, 'green')}]{verdict}[/]")
     changes = [
         ("+", "green", capabilities.added),
         ("−", "red", capabilities.removed),

@@ -143,21 +143,19 @@ def texts_that_are_no_template(tree: Any) -> str:
 
 
 def expressions(tree: Any) -> list[str]:
-    steps = (
-        [s for part in ("steps", "rollback", "finally") for s in (tree.get(part) or []) if isinstance(s, dict)]
-        if isinstance(tree, dict)
-        else []
-    )
-    found = (
-        [*(tree.get("preconditions") or [])]
-        if isinstance(tree, dict) and isinstance(tree.get("preconditions"), list)
-        else []
-    )
-    for step in steps:
-        found.append(step.get("when"))
-        if isinstance(step.get("retry"), dict):
-            found.append(step["retry"].get("until"))
-    return [e for e in found if isinstance(e, str)]
+    """The texts that stand where a runbook has expressions, in a tree that may be anything."""
+    found = listed(tree, "preconditions")
+    for part in ("steps", "rollback", "finally"):
+        for step in listed(tree, part):
+            found += [step.get("when")] if isinstance(step, dict) else []
+            retry = step.get("retry") if isinstance(step, dict) else None
+            found += [retry.get("until")] if isinstance(retry, dict) else []
+    return [text for text in found if isinstance(text, str)]
+
+
+def listed(tree: Any, key: str) -> list[Any]:
+    value = tree.get(key) if isinstance(tree, dict) else None
+    return list(value) if isinstance(value, list) else []
 
 
 def bad_expression(tree: Any) -> bool:

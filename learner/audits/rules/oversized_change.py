@@ -24,7 +24,7 @@ class OversizedChange(Rule):
         kept = [pair for pair in changed if pair.old is not None]
         old = len(change.old.runbook.all_steps)
         rewritten = old >= 3 and len(kept) * 2 > old
-        if whole >= 3 and len(changed) * 2 > whole and (rewritten or len(changed) > old + 3):
+        if not change.is_first and whole >= 3 and len(changed) * 2 > whole and (rewritten or len(changed) > old + 3):
             yield self.says(Level.WARNING, f"{len(changed)} of {whole} steps are new, changed or gone", "steps")
         if change.edit and len(change.edit.operations) > MANY_OPERATIONS:
             yield self.says(Level.WARNING, f"{len(change.edit.operations)} operations in one edit", "edit.operations")

@@ -56,7 +56,7 @@ class Privilege(Rule):
         if pair.new.become and not (pair.old and pair.old.become):
             others = any(step.become for step in change.old.runbook.all_steps)
             told = "the step runs with administrator's rights"
-            if not others:
+            if not others and not change.is_first:
                 told += ", which no step of the parent has"
             shell = pair.new.action in ("run_script", "run_command")
             yield self.says(

@@ -11,13 +11,14 @@ from typing import Any
 from flask import Response
 
 from learner.local_forge.api.repository import REPO
-from learner.local_forge.api.request import Body, Room, body, forge, found, need, nothing, paged, said, shapes
+from learner.local_forge.api.request import Body, Room, body, forge, found, me, need, nothing, paged, said, shapes
 from learner.local_forge.protection import Protection
 from learner.local_forge.refusal import Refusal
 
 room = Room("branches")
 BRANCH = REPO + "/branches/<path:branch>"
 REVIEWS = BRANCH + "/protection/required_pull_request_reviews"
+RULESET = 1
 
 
 @room.get(REPO + "/branches")
@@ -171,8 +172,32 @@ def rules_of(branch: str) -> Response:
             checks = [{"context": name} for name in rules.checks]
             parameters = {"strict_required_status_checks_policy": rules.strict_checks, "required_status_checks": checks}
             told.append({"type": "required_status_checks", "parameters": parameters})
-    source = {"ruleset_source_type": "Repository", "ruleset_source": forge().full_name, "ruleset_id": 1}
+    source = {"ruleset_source_type": "Repository", "ruleset_source": forge().full_name, "ruleset_id": RULESET}
     return paged(told, lambda rule: rule | source)
+
+
+@room.get(REPO + "/rulesets/<int:number>")
+def ruleset(number: int) -> Response:
+    """The default branch's protection as the one ruleset there is; who may pass by it is told to administrators."""
+    rules = forge().protection(forge().default_branch)
+    if number != RULESET or rules is None:
+        raise Refusal(404, "Not Found")
+    told = {
+        "id": RULESET,
+        "name": forge().default_branch,
+        "target": "branch",
+        "source_type": "Repository",
+        "source": forge().full_name,
+        "enforcement": "active",
+    }
+    if me().may("admin"):
+        # Source: GitHub REST reference, "Rules": 5 is the role of repository administrators.
+        admins = {"actor_type": "RepositoryRole", "actor_id": 5, "bypass_mode": "always"}
+        told |= {"bypass_actors": [] if rules.enforce_admins else [admins]}
+        told |= {"current_user_can_bypass": "never" if rules.enforce_admins else "always"}
+    else:
+        told |= {"current_user_can_bypass": "never"}
+    return said(told)
 
 
 def _pull_rule(rules: Protection) -> dict[str, Any]:
