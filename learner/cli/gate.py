@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from learner.errors import LearnerError, Refused
 
 if TYPE_CHECKING:
     from learner.executor.gate import Origin
-    from learner.executor.trust import Signer
+    from learner.executor.trust import Key, Signer
     from learner.forge.gateway import Gateway, Pull
     from learner.repository.git import Git
     from learner.settings import HostSettings
@@ -80,7 +81,11 @@ def check(runbook_id: str, host_config: Path | None, as_json: bool) -> None:
 def trust(
     target: str, key: Path | None, principal: str | None, valid_before: str | None, fingerprints: tuple[str, ...], host_config: Path | None
 ) -> None:  # fmt: skip
-    """Pin who may have signed what runs here: GitHub's own key for merges made there, or your team's keys."""
+    """Pin who may have signed what runs here: GitHub's own key for merges made there, or your team's keys.
+
+    `github.com` fetches GitHub's key, shows its fingerprint and pins it when you confirm; without a terminal give the
+    fingerprint that you checked with --fingerprint.
+    """
     from learner.executor import trust as trusting
     from learner.executor.gate import trust_ssh
 
@@ -100,10 +105,10 @@ def trust(
     if target == "gpg" and key is None:
         raise click.UsageError("`trust gpg` needs --key FILE")
     home = Path(settings.gate.gpg_home or folder / "gnupg")
-    expected = tuple(f.replace(" ", "").upper() for f in fingerprints)
-    if target == "github.com":
-        expected = expected or trusting.WEB_FLOW_FINGERPRINTS
     armoured = _text(key) if key else _web_flow()
+    expected = {one.replace(" ", "").upper() for one in fingerprints} or None
+    if target == "github.com" and expected is None:
+        expected = _confirmed(trusting.keys_in(armoured), can_ask=str(key) != "-")
     for fingerprint in trusting.trust_gpg(home, armoured, expected):
         click.echo(f"{home}: {fingerprint}")
     _set(_config_path(host_config), "gpg_home", str(home), settings.gate.gpg_home)
@@ -246,7 +251,7 @@ def _text(key: Path) -> str:
 
 
 def _web_flow() -> str:
-    """GitHub's public keys, from GitHub; what is kept of them is told by their fingerprints, not by the network."""
+    """GitHub's public keys, from GitHub; which of them is pinned a person says, by the fingerprint."""
     from urllib import error, request
 
     from learner.executor.trust import WEB_FLOW_URL
@@ -258,6 +263,47 @@ def _web_flow() -> str:
         raise LearnerError(
             f"{WEB_FLOW_URL} can't be read: {e}", "fetch it elsewhere and pass it with --key FILE"
         ) from e
+
+
+def _confirmed(offered: Sequence[Key], *, can_ask: bool) -> set[str]:
+    """The fingerprints that a person says yes to; nobody is trusted because a network said so.
+
+    Raises: `Refused` when nobody can be asked, or says no.
+    """
+    import sys
+
+    from learner.executor.trust import WEB_FLOW_FINGERPRINT
+
+    for key in offered:
+        known = "the key that GitHub is known to sign with since 2024-01-16"
+        word = (
+            "ended"
+            if not key.is_valid
+            else known
+            if key.fingerprint == WEB_FLOW_FINGERPRINT
+            else "NOT a key known here"
+        )
+        click.echo(f"{_grouped(key.fingerprint)}  {key.name}  ({word})")
+    valid = [key for key in offered if key.is_valid]
+    words = " ".join(f"--fingerprint {key.fingerprint}" for key in valid)
+    if not can_ask or not sys.stdin.isatty():
+        raise Refused(
+            "nothing is pinned: a person has to confirm the fingerprint",
+            f"compare it with a source of your own, then give {words or '--fingerprint'}",
+        )
+    confirmed = {
+        key.fingerprint
+        for key in valid
+        if click.confirm(f"Trust what {_grouped(key.fingerprint)} signs?", default=False)
+    }
+    if not confirmed:
+        raise Refused("nothing is pinned", "compare the fingerprint with a source of your own, then try again")
+    return confirmed
+
+
+def _grouped(fingerprint: str) -> str:
+    """Four by four, as people compare it."""
+    return " ".join(fingerprint[i : i + 4] for i in range(0, len(fingerprint), 4))
 
 
 def _set(config: Path, name: str, value: str, present: str | None) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
+import time
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +14,15 @@ from learner.errors import LearnerError
 from learner.executor.hosts import processes
 
 WEB_FLOW_URL = "https://github.com/web-flow.gpg"
-WEB_FLOW_FINGERPRINTS = (
-    "968479A1AFF927E37D1A566BB5690EEEBB952194",
-    "5DE3E0509C47EA3CF04A42D34AEE18F83AFDEB23",
-)
-"""GitHub's keys for commits made on its pages. Source: GitHub Docs, "About commit signature verification"."""
+WEB_FLOW_FINGERPRINT = "968479A1AFF927E37D1A566BB5690EEEBB952194"
+"""GitHub's key for commits made on its pages, in force since 2024-01-16, as far as is publicly known.
+
+GitHub's documentation names the URL and no fingerprint, so a person confirms it (`learner gate trust`). The key before it,
+5DE3E0509C47EA3CF04A42D34AEE18F83AFDEB23, ended that day: what it signed is refused by Git, so it is not pinned.
+Source: GitHub Docs, "About commit signature verification" (the URL; the former fingerprint, up to 2023). GitHub Blog,
+2024-01-16, "Rotating credentials for GitHub.com and new GHES patches" (the change of keys).
+github.com/raspiblitz/raspiblitz/issues/4406 (both fingerprints, as that URL and keyserver.ubuntu.com gave them then).
+"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ def signers(allowed_signers: str | None, gpg_home: str | None) -> tuple[Signer, 
                 until = re.search(r'valid-before="?([0-9Z]+)', parts[2] or "")
                 found.append(Signer("ssh", parts[1], parts[3], until[1] if until else None))
     if gpg_home and Path(gpg_home).is_dir():
-        found += [Signer("gpg", name, fingerprint, until) for fingerprint, name, until in _listed(gpg_home)]
+        found += [Signer("gpg", key.name, key.fingerprint, key.until) for key in _listed(gpg_home)]
     return tuple(found)
 
 
@@ -55,48 +62,79 @@ def distrust_ssh(allowed_signers: Path, principal: str) -> int:
     return len(lines) - len(kept)
 
 
-def trust_gpg(home: Path, armoured: str, expected: tuple[str, ...] = ()) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Key:
+    """An OpenPGP public key that is offered."""
+
+    fingerprint: str
+    name: str
+    until: str | None
+    """When it ends, in seconds since the epoch; None: never."""
+    is_valid: bool
+    """Whether it is neither expired nor revoked."""
+
+
+def keys_in(armoured: str) -> tuple[Key, ...]:
+    """The primary keys that a text holds. Nothing is pinned by looking.
+
+    Raises: `LearnerError` when gpg is missing or the text holds no public key.
+    """
+    with tempfile.TemporaryDirectory(prefix="learner-gpg-") as home:
+        done = _gpg(home, "--with-colons", "--fixed-list-mode", "--show-keys", stdin=armoured)
+    if done.exit_code == 127:
+        raise LearnerError("gpg is not installed", "install GnuPG, or pin SSH keys: `learner gate trust ssh`")
+    found = tuple(_keys(done.stdout))
+    if not found:
+        raise LearnerError("that is no OpenPGP public key", "give the armoured text that `gpg --armor --export` prints")
+    return found
+
+
+def trust_gpg(home: Path, armoured: str, expected: Container[str] | None = None) -> tuple[str, ...]:
     """Pin OpenPGP keys in a GnuPG home of this host's own; the fingerprints that are pinned now.
 
-    With `expected`, only those fingerprints are kept: what else came along is not trusted.
+    With `expected`, only those fingerprints are pinned: what else came along is not trusted.
 
     Raises: `LearnerError` when gpg is missing, the text holds no key, or none that was expected.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    before = {fingerprint for fingerprint, _, _ in _listed(str(home))}
-    done = _gpg(str(home), "--import", stdin=armoured)
-    if done.exit_code == 127:
-        raise LearnerError("gpg is not installed", "install GnuPG, or pin SSH keys: `learner gate trust ssh`")
-    fresh = {fingerprint for fingerprint, _, _ in _listed(str(home))} - before
-    strangers = {key for key in fresh if expected and key not in expected}
-    for key in strangers:
-        _gpg(str(home), "--yes", "--delete-keys", key)
-    pinned = tuple(key for key, _, _ in _listed(str(home)) if key in fresh - strangers or key in expected)
-    if not pinned and not before:
-        words = (
-            "none of the keys has the fingerprint that is expected" if strangers else "that is no OpenPGP public key"
+    offered = keys_in(armoured)
+    chosen = [key.fingerprint for key in offered if expected is None or key.fingerprint in expected]
+    if not chosen:
+        raise LearnerError(
+            f"none of the keys has the fingerprint that is expected: {', '.join(key.fingerprint for key in offered)}",
+            "check where the key came from, or give --fingerprint",
         )
-        raise LearnerError(words, "check where the key came from, or give --fingerprint")
-    return pinned
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = {key.fingerprint for key in _listed(str(home))}
+    _gpg(str(home), "--import", stdin=armoured)
+    for key in _listed(str(home)):
+        if key.fingerprint not in before and key.fingerprint not in chosen:
+            _gpg(str(home), "--yes", "--delete-keys", key.fingerprint)
+    held = {key.fingerprint for key in _listed(str(home))}
+    if missing := [fingerprint for fingerprint in chosen if fingerprint not in held]:
+        raise LearnerError(f"gpg did not take {', '.join(missing)}", f"try `gpg --homedir {home} --import` by hand")
+    return tuple(chosen)
 
 
-def _listed(home: str) -> list[tuple[str, str, str | None]]:
-    """(fingerprint, name, end of validity) of every primary key. Source: GnuPG, doc/DETAILS, colon listings."""
-    found: list[tuple[str, str, str | None]] = []
-    until: str | None = None
+def _listed(home: str) -> list[Key]:
+    """Every primary key of a GnuPG home."""
+    return list(_keys(_gpg(home, "--with-colons", "--fixed-list-mode", "--list-keys").stdout))
+
+
+def _keys(listing: str) -> Iterator[Key]:
+    """The primary keys of a colon listing. Source: GnuPG, doc/DETAILS, "Format of the colon listings"."""
+    head: list[str] = []
     fingerprint = ""
-    primary = False
-    for line in _gpg(home, "--with-colons", "--fixed-list-mode", "--list-keys").stdout.splitlines():
+    for line in listing.splitlines():
         fields = line.split(":")
         if fields[0] in ("pub", "sub"):
-            primary = fields[0] == "pub"
-            until = fields[6] or None
-        elif fields[0] == "fpr" and primary:
-            fingerprint, primary = fields[9], False
+            head, fingerprint = (fields, "") if fields[0] == "pub" else ([], "")
+        elif fields[0] == "fpr" and head and not fingerprint:
+            fingerprint = fields[9]
         elif fields[0] == "uid" and fingerprint:
-            found.append((fingerprint, fields[9], until))
-            fingerprint = ""
-    return found
+            until = head[6] or None
+            ended = until is not None and until.isdigit() and int(until) < time.time()
+            yield Key(fingerprint, fields[9], until, head[1] not in ("e", "r", "i", "d", "n") and not ended)
+            head, fingerprint = [], ""
 
 
 def _gpg(home: str, *words: str, stdin: str | None = None) -> Completed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -293,3 +294,29 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     yield Sshd(folder, port, process)
     process.terminate()
     process.wait(10)
+
+
+@pytest.fixture
+def gpg(tmp_path: Path) -> Iterator[Path]:
+    """A GnuPG home with a key of Dana's."""
+    if not shutil.which("gpg"):
+        pytest.skip("gpg is not installed")
+    home = Path("/tmp") / f"learner-gpg-{tmp_path.name}"
+    home.mkdir(mode=0o700)
+    argv = [
+        "gpg",
+        "--homedir",
+        str(home),
+        "--batch",
+        "--passphrase",
+        "",
+        "--quick-gen-key",
+        "Dana <dana@acme.example>",
+        "ed25519",
+        "sign",
+        "never",
+    ]
+    subprocess.run(argv, check=True, capture_output=True)
+    yield home
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], capture_output=True, check=False)
+    shutil.rmtree(home, ignore_errors=True)

@@ -163,32 +163,6 @@ def test_what_is_no_public_key_is_not_pinned(tmp_path: Path) -> None:
         gate.trust_ssh(tmp_path / "signers", "x@y", "-----BEGIN OPENSSH PRIVATE KEY-----")
 
 
-@pytest.fixture
-def gpg(tmp_path: Path) -> Path:
-    """A GnuPG home with a key of Dana's."""
-    if not shutil.which("gpg"):
-        pytest.skip("gpg is not installed")
-    home = Path("/tmp") / f"learner-gpg-{tmp_path.name}"
-    home.mkdir(mode=0o700)
-    argv = [
-        "gpg",
-        "--homedir",
-        str(home),
-        "--batch",
-        "--passphrase",
-        "",
-        "--quick-gen-key",
-        "Dana <dana@acme.example>",
-        "ed25519",
-        "sign",
-        "never",
-    ]
-    subprocess.run(argv, check=True, capture_output=True)
-    yield home
-    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], capture_output=True, check=False)
-    shutil.rmtree(home, ignore_errors=True)
-
-
 def test_a_pinned_openpgp_key_counts_and_no_other_keyring(site: Site, gpg: Path, tmp_path: Path) -> None:
     site.commit({PATH: BOOK})
     work = Git(site.folder / "work")

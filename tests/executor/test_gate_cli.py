@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ from click.testing import CliRunner
 
 from learner.cli import run as cli_run
 from learner.cli.gate import command
+from learner.executor.trust import keys_in
 from learner.local_forge import Forge, User, serve
 from learner.repository.git import Git
 from tests.executor.conftest import BOT, PERSON, Site, runbook
@@ -75,6 +81,64 @@ def test_wrong_pins_are_told(site: Site, keys: tuple[Path, Path]) -> None:
     assert gate(site, "trust", "nonsense")[0] == 2
     assert gate(site, "trust", "ssh", "--key", str(keys[0]), "--principal", "x@y")[0] == 1
     assert "learner gate trusted" in gate(site, "distrust", "nobody")[1]
+
+
+@pytest.fixture
+def offered(gpg: Path, tmp_path: Path) -> tuple[Path, str]:
+    """A file with a public key, as GitHub would give it, and its fingerprint."""
+    file = tmp_path / "web-flow.gpg"
+    export = ["gpg", "--homedir", str(gpg), "--armor", "--export"]
+    file.write_text(subprocess.run(export, capture_output=True, text=True, check=True).stdout)
+    (key,) = keys_in(file.read_text())
+    return file, key.fingerprint
+
+
+def test_githubs_key_is_pinned_by_a_persons_word_and_never_by_the_network(
+    site: Site, offered: tuple[Path, str]
+) -> None:
+    file, fingerprint = offered
+    code, said = gate(site, "trust", "github.com", "--key", str(file), stdin="y\n")
+    assert code == 10  # standard input is no terminal: nobody can be asked
+    assert "NOT a key known here" in said
+    assert " ".join(re.findall("....", fingerprint)) in said
+    assert f"--fingerprint {fingerprint}" in said
+    assert "no signers are pinned" in gate(site, "trusted")[1]
+    code, said = gate(site, "trust", "github.com", "--key", str(file), "--fingerprint", "0" * 40)
+    assert (code, fingerprint in said) == (1, True)
+    assert "no signers are pinned" in gate(site, "trusted")[1]
+    spaced = " ".join(re.findall("....", fingerprint.lower()))
+    assert gate(site, "trust", "github.com", "--key", str(file), "--fingerprint", spaced)[0] == 0
+    assert fingerprint in gate(site, "trusted")[1]
+
+
+@pytest.mark.parametrize(("answer", "pinned"), [("y", True), ("n", False), ("", False)])
+def test_on_a_terminal_the_person_is_asked(site: Site, offered: tuple[Path, str], answer: str, pinned: bool) -> None:
+    file, fingerprint = offered
+    argv = [
+        sys.executable,
+        "-m",
+        "learner",
+        "gate",
+        "trust",
+        "github.com",
+        "--key",
+        str(file),
+        "--host-config",
+        str(site.config),
+    ]
+    pid, screen = os.forkpty()
+    if pid == 0:
+        os.execv(sys.executable, argv)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(screen, 4096)
+    os.write(screen, f"{answer}\n".encode())
+    with contextlib.suppress(OSError):  # Linux says EIO when the other end is closed
+        while os.read(screen, 4096):
+            pass
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == (0 if pinned else 10)
+    os.close(screen)
+    assert (fingerprint in gate(site, "trusted")[1]) is pinned
 
 
 @pytest.fixture
