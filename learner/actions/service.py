@@ -11,7 +11,9 @@ from learner.actions.host import Completed, Deadline, Host, HostError
 from learner.facts import Facts, Path, get
 from learner.strict import Matching, Strict
 
-ServiceName = Annotated[str, Matching(r"[A-Za-z0-9@._:\\-]+", "A service's name, such as nginx or postgresql@15-main")]
+ServiceName = Annotated[
+    str, Matching(r"[A-Za-z0-9@._:$\\-]+", "A service's name, such as nginx, postgresql@15-main or MSSQL$PROD")
+]
 
 # A service that comes or goes takes its ports, endpoints and processes with it; which ones is not known here.
 _FOLLOWS: Facts = {("ports",): UNKNOWN, ("endpoints",): UNKNOWN, ("processes",): UNKNOWN}

@@ -158,3 +158,8 @@ def test_a_family_that_is_wrong_is_told_and_not_half_taken(tmp_path: Path, modul
     )
     assert done.returncode == 1
     assert said in done.stderr
+
+
+def test_an_instance_of_a_windows_service_has_a_name() -> None:
+    action = catalogue().actions["start_service"]
+    assert action.Params.model_validate_json('{"name": "MSSQL$PROD"}').model_dump() == {"name": "MSSQL$PROD"}
