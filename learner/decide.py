@@ -35,6 +35,8 @@ from learner.models import (
 from learner.proposals import edit as edits
 from learner.proposals import select as selection
 from learner.proposals.brief import Brief, Draft, NoProposal, Proposer, fingerprint
+from learner.proposals.merged import Improvement, failed, unwanted
+from learner.proposals.siblings import clients_of, siblings
 from learner.replay import replay
 from learner.runbook_file import InvalidRunbook, RunbookFile, parse
 from learner.settings import RepositorySettings
@@ -62,6 +64,12 @@ class Scene:
     proposers: tuple[Proposer, ...]
     now: datetime
     reviews: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    improvements: tuple[Improvement, ...] = ()
+    """What people merged of the learner's, with what it proved to be worth."""
+    taken: Mapping[str, str] = field(default_factory=dict)
+    """Runbooks that are spoken for in this run, and by what: one pull request a runbook."""
+    knows: str = ""
+    """A digest of the repair patterns that `main` holds: what was tried in vain is tried again when they change."""
     classifier: ModelClient | None = None
     candidates: int = 1
     tell: Tell = field(default=lambda _line: None)
@@ -77,7 +85,9 @@ def decide(scene: Scene) -> tuple[Decision, ...]:
     judged = {key: classify(case, scene.classifier, _cached(scene, case.cluster)) for key, case in cases.items()}
     verdicts = {key: verdict for key, (verdict, _) in judged.items()}
     improvable = [cluster for cluster in current if verdicts[cluster.key].failure_type.improvable]
-    selected = selection.select(improvable, verdicts, scene.memory, scene.runbooks, scene.settings.limits, scene.now)
+    selected = selection.select(
+        improvable, verdicts, scene.memory, scene.runbooks, scene.settings.limits, scene.now, scene.taken
+    )
     decisions: dict[str, Decision] = {}
     for deferred in selected.deferred:
         key = deferred.cluster.key
@@ -100,10 +110,15 @@ def decide(scene: Scene) -> tuple[Decision, ...]:
 def draft(scene: Scene, case: Case, verdict: Verdict, work: selection.Work) -> Decision:
     """Propose ⇄ check, bounded: a proposal that passed every check, or why there is none."""
     cluster, parent = case.cluster, scene.runbooks[case.cluster.runbook_id]
-    base = Decision(
-        cluster=cluster, verdict=verdict, outcome="no_proposal", revises=work.pull.number if work.pull else None
+    least = scene.settings.follow_up
+    shown = siblings(
+        scene.improvements, parent.runbook, cluster, clients_of(scene.state.held("clusters")), least.pattern_min_runs
     )
-    tried = _tried(scene, cluster)
+    base = Decision(
+        cluster=cluster, verdict=verdict, outcome="no_proposal", revises=work.pull.number if work.pull else None,
+        knows="+".join(part for part in (scene.knows, *(one.ref for one in shown)) if part),
+    )  # fmt: skip
+    tried = _tried(scene, cluster, base.knows)
     if tried and work.pull is None:
         return base.model_copy(update={"outcome": tried["outcome"], "reason": tried["reason"]})
     brief = Brief(
@@ -117,6 +132,12 @@ def draft(scene: Scene, case: Case, verdict: Verdict, work: selection.Work) -> D
         # An answer to a review must differ from what the review was about.
         rejected_fingerprints=frozenset(
             p.fingerprint for p in scene.memory.of(cluster.runbook_id) if p.state == "closed" or p == work.pull
+        )
+        | unwanted(scene.improvements, parent, least.revert_min_runs),
+        siblings=shown,
+        setbacks=tuple(
+            f"{one.ref}: {one.edit.summary} ({one.figures})"
+            for one in failed(scene.improvements, cluster.runbook_id, least.revert_min_runs)
         ),
     )
     tries = Tries()
@@ -304,11 +325,11 @@ def _cached(scene: Scene, cluster: FailureCluster) -> dict[str, Verdict]:
     return {key: Verdict.model_validate(value, strict=False) for key, value in held.items()}
 
 
-def _tried(scene: Scene, cluster: FailureCluster) -> Mapping[str, Any] | None:
-    """What came of an earlier try with the same evidence and the same proposers: it would come again."""
+def _tried(scene: Scene, cluster: FailureCluster, knows: str) -> Mapping[str, Any] | None:
+    """What came of an earlier try with the same evidence, proposers and knowledge: it would come again."""
     held = scene.reviews.get(cluster.runbook_ref, {}).get("attempts", {}).get(cluster.signature)
-    same = held and held.get("failures") == cluster.failures and held.get("by") == made_by(scene.proposers)
-    return held if same else None
+    wanted = {"failures": cluster.failures, "by": made_by(scene.proposers), "knows": knows}
+    return held if held and all(held.get(key, "") == value for key, value in wanted.items()) else None
 
 
 def made_by(proposers: Sequence[Proposer]) -> str:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from learner.models import Decision, ExecutionResult, Memory, Plan
 from learner.models.runbook import Runbook
-from learner.pipeline import Job, approved_blobs, plan
+from learner.on_main import approved_blobs
+from learner.pipeline import Job, plan
 from learner.pipeline import look as pipeline_look
 from learner.report.metrics import versions
 from learner.repository import refs

@@ -18,18 +18,20 @@ a candidate that was refused) is a value with a reason. People decide: the merge
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from learner import ledger
+from learner import afterwards, ledger
 from learner.decide import Scene, Tell, decide, made_by, recheck
 from learner.errors import LearnerError, Refused
 from learner.executor import gate
 from learner.executor.cancel import Cancellation
 from learner.executor.run import Order, Ran, Watcher
 from learner.executor.run import run as run_on_host
+from learner.habits import HabitFold
 from learner.models import (
     Closing,
     Decision,
@@ -37,17 +39,22 @@ from learner.models import (
     Memory,
     News,
     Plan,
+    Proposal,
+    Remembered,
     SkippedFile,
     Usage,
 )
+from learner.on_main import approved_blobs, digest, improvements_on_main, repair_patterns
+from learner.on_main import current_runbooks as current_runbooks
+from learner.proposals.acceptance import acceptance
 from learner.proposals.brief import Proposer
+from learner.proposals.merged import Improvement, remembered
+from learner.proposals.patterns import Pattern, PatternProposer, builtin
 from learner.report.metrics import Metrics, VersionFold, metrics
 from learner.report.metrics import versions as version_metrics
 from learner.repository import refs
-from learner.repository.batch import stream
 from learner.repository.git import Git, Identity
-from learner.repository.history import brought
-from learner.runbook_file import InvalidRunbook, RunbookFile, parse
+from learner.runbook_file import RunbookFile, parse
 from learner.settings import GateSettings, RepositorySettings
 from learner.telemetry import collect as reading
 from learner.telemetry.collect import Collected
@@ -60,10 +67,11 @@ from learner.triage.clusters import ClusterFold, SuccessFold, open_clusters, suc
 
 if TYPE_CHECKING:
     from learner.forge.gateway import Gateway
-    from learner.forge.publish import Published
+    from learner.forge.page_parts import Links
+    from learner.forge.publish import Offer, Prepared, Published
     from learner.model_client import ModelClient
 
-FOLDS = (ClusterFold(), SuccessFold(), VersionFold())
+FOLDS = (ClusterFold(), SuccessFold(), VersionFold(), HabitFold())
 """What is known of all history; the state is these, and nothing else."""
 
 
@@ -172,6 +180,10 @@ class Seen:
     collected: Collected
     book: ledger.Ledger
     memory: Memory
+    patterns: tuple[Pattern, ...] = ()
+    """The repair patterns that people merged into `main`."""
+    improvements: tuple[Improvement, ...] = ()
+    """The learner's edits that `main` took over, and what they proved to be worth."""
 
     @property
     def state(self) -> State:
@@ -182,41 +194,63 @@ def look(job: Job) -> Seen:
     """Main, telemetry, ledger and forge as they are now; one question to each, and only what moved is fetched."""
     main, telemetry, book_at = _tips(job)
     runbooks, broken = current_runbooks(job.git, main)
+    patterns, unfit = repair_patterns(job.git, main)
     book = ledger.at(job.git, book_at)
     collected = reading.collect(job.git, telemetry, FOLDS, State.parse(book.state) if book.state else None)
     if collected.rebuilt and book.state:
         job.tell(f"read all telemetry again: {collected.rebuilt}")
-    return Seen(main, runbooks, broken, telemetry, collected, book, recall(job, book))
+    improved = improvements_on_main(job.git, main, book.reviews, collected.state, runbooks)
+    return Seen(main, runbooks, (*broken, *unfit), telemetry, collected, book, recall(job, book), patterns, improved)
 
 
 def plan(job: Job, seen: Seen | None = None) -> Plan:
     """Everything the learner would do, and why: needs to read, never to write."""
     seen = seen or look(job)
-    scene = Scene(
-        runbooks=seen.runbooks,
-        state=seen.state,
-        load=lambda ids: reading.results(job.git, seen.telemetry, ids),
-        memory=seen.memory,
-        reviews=seen.book.reviews,
-        settings=job.settings,
-        proposers=job.proposers,
-        classifier=job.classifier,
-        candidates=job.candidates,
-        now=job.now,
-        tell=job.tell,
+    scene = scene_of(job, seen)
+    left = afterwards.room(scene)
+    back = afterwards.bounded(afterwards.reverts(scene), left)
+    taken = {up.runbook_id: f"{up.ref}, {up.summary}," for up in back if up.outcome == "proposed"}
+    decisions = decide(replace(scene, taken=taken))
+    drafted = {d.cluster.runbook_id for d in decisions if d.outcome == "proposed" and d.revises is None}
+    left = left.less(len(taken) + len(drafted))
+    others = (
+        *afterwards.candidates(scene, (*builtin(), *seen.patterns)),
+        *afterwards.optimisations(scene, taken.keys() | drafted),
     )
-    decisions = decide(scene)
     return Plan(
         run_id=job.run_id,
         created_at=job.now,
         telemetry_commit=seen.telemetry,
         main_commit=seen.main,
         decisions=decisions,
-        closings=_moot(seen.memory, seen.runbooks),
+        follow_ups=(*back, *afterwards.bounded(others, left)),
+        closings=_moot(seen),
         news=_news(seen.memory, decisions),
         skipped=(*seen.collected.skipped, *seen.broken),
         unverified=mostly_unverified(seen.state),
         usage=sum((decision.usage for decision in decisions), Usage()),
+    )
+
+
+def scene_of(job: Job, seen: Seen) -> Scene:
+    """All that this run's decisions lean on; the pattern proposer gets to know main's patterns and people's decisions."""
+    accepted = acceptance(seen.memory)
+    return Scene(
+        runbooks=seen.runbooks,
+        state=seen.state,
+        load=lambda ids: reading.results(job.git, seen.telemetry, ids),
+        memory=seen.memory,
+        reviews=seen.book.reviews,
+        settings=job.settings,
+        proposers=tuple(
+            one.knowing(seen.patterns, accepted) if isinstance(one, PatternProposer) else one for one in job.proposers
+        ),
+        improvements=seen.improvements,
+        knows=digest(seen.patterns),
+        classifier=job.classifier,
+        candidates=job.candidates,
+        now=job.now,
+        tell=job.tell,
     )
 
 
@@ -226,22 +260,65 @@ def apply(job: Job, planned: Plan, seen: Seen | None = None) -> Learned:
     Raises: `Refused` when a proposal in it is not what its edit says, or would be blocked; nothing is published then.
     """
     from learner.forge import publish as publishing
-    from learner.forge.body import Links
+    from learner.forge.page_parts import Links
 
     seen = seen or look(job)
+    ready, left = [], []
+    for one in (*_proposals(job, planned, seen), *_follow_ups(job, planned, seen)):
+        if isinstance(one, publishing.Published):
+            left.append(one)
+        else:
+            ready.append((one, publishing.prepare(job.git, one.offer, seen.main, job.author, one.asked)))
+    _write_down(job, planned, seen.book, [(one, prepared) for one, prepared in ready], seen.state.canonical())
+    if job.gateway is None or not (ready or planned.closings or planned.news):
+        return Learned(planned, tuple(left))
+    heads = known_heads(seen.book) | {prepared.commit for _, prepared in ready}
+    done = list(left)
+    for one, prepared in ready:
+        text = one.page(Links(job.gateway.url, job.settings.telemetry.branch, one.paths))
+        published = publishing.publish(
+            job.gateway, job.git, job.remote, prepared, text, base=job.base, known_heads=heads
+        )
+        if one.asked is not None and one.proposal is not None and published.action == "revised":
+            publishing.answer(job.gateway, one.asked, one.proposal)
+        done.append(published)
+    done += publishing.follow_up(job.gateway, planned)
+    return Learned(planned, tuple(done))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Something that passed every check again and goes to the forge."""
+
+    offer: Offer
+    page: Callable[[Links], str]
+    paths: Mapping[str, str]
+    """Where its evidence lies on the telemetry branch, by execution id."""
+    kept: Mapping[str, Any]
+    """What the ledger keeps of it, beside branch and head."""
+    fingerprint: str
+    proposal: Proposal | None = None
+    asked: Remembered | None = None
+
+
+def _proposals(job: Job, planned: Plan, seen: Seen) -> Iterator[Ready | Published]:
+    """The plan's proposals, each made again from its edit.
+
+    Raises: `Refused` when one is not what its edit says, or would be blocked.
+    """
+    from learner.forge import body
+    from learner.forge import publish as publishing
+
     known = {cluster.key for cluster in open_clusters(seen.state.held("clusters"), {})}
     pulls = {pull.number: pull for pull in seen.memory.open}
-    results: dict[str, ExecutionResult] = {}
-
-    ready, left = [], []
     for decision in planned.decisions:
-        if decision.outcome != "proposed" or decision.proposal is None:
-            continue
         proposal = decision.proposal
+        if decision.outcome != "proposed" or proposal is None:
+            continue
         parent = seen.runbooks.get(proposal.runbook_id)
         if parent is None or parent.blob != proposal.parent_blob:
             reason = "main has moved on; the next run looks again"
-            left.append(publishing.Published(proposal.ref, "left", None, None, reason))
+            yield publishing.Published(proposal.ref, "left", None, None, reason)
             continue
         if proposal.cluster.key not in known:
             raise Refused(
@@ -250,29 +327,57 @@ def apply(job: Job, planned: Plan, seen: Seen | None = None) -> Learned:
             )
         good = successes_of(seen.state.held("successes"), proposal.cluster.runbook_ref)
         evidence = reading.results(job.git, seen.telemetry, (*proposal.cluster.evidence, *good))
-        results |= evidence
         failures = [evidence[i] for i in proposal.cluster.evidence if i in evidence]
         proposal = recheck(proposal, parent, failures, [evidence[i] for i in good if i in evidence])
-        asked = pulls.get(decision.revises) if decision.revises is not None else None
-        ready.append((publishing.prepare(job.git, proposal, seen.main, job.author, asked), parent, asked))
+        new = parse(proposal.new_version.encode(), proposal.path).runbook
+        yield Ready(
+            publishing.of_proposal(proposal),
+            partial(body.body, proposal, parent.runbook, new, evidence),
+            {i: result.path for i, result in evidence.items()},
+            {"signature": proposal.cluster.signature, "proposer": proposal.proposer, **remembered(proposal)},
+            proposal.fingerprint,
+            proposal,
+            pulls.get(decision.revises) if decision.revises is not None else None,
+        )
 
-    _write_down(job, planned, seen.book, [prepared for prepared, _, _ in ready], seen.state.canonical())
-    if job.gateway is None or not (ready or planned.closings or planned.news):
-        return Learned(planned, tuple(left))
-    heads = known_heads(seen.book) | {prepared.commit for prepared, _, _ in ready}
-    links = Links(job.gateway.url, job.settings.telemetry.branch, {i: result.path for i, result in results.items()})
-    done = list(left)
-    for prepared, parent, asked in ready:
-        new = parse(prepared.proposal.new_version.encode(), prepared.proposal.path).runbook
-        published = publishing.publish(
-            job.gateway, job.git, job.remote, prepared, base=job.base, old=parent.runbook, new=new, results=results,
-            links=links, known_heads=heads,
-        )  # fmt: skip
-        if asked is not None and published.action == "revised":
-            publishing.answer(job.gateway, asked, prepared.proposal)
-        done.append(published)
-    done += publishing.follow_up(job.gateway, planned)
-    return Learned(planned, tuple(done))
+
+def _follow_ups(job: Job, planned: Plan, seen: Seen) -> Iterator[Ready | Published]:
+    """The plan's follow-ups, each worked out again from main, ledger and telemetry, which is all they come from.
+
+    Raises: `Refused` when one says anything else than what follows.
+    """
+    from learner.forge import follow_up_page
+    from learner.forge import publish as publishing
+
+    wanted = [up for up in planned.follow_ups if up.outcome == "proposed"]
+    if not wanted:
+        return
+    scene = scene_of(job, seen)
+    known = (*builtin(), *seen.patterns)
+    again = (*afterwards.reverts(scene), *afterwards.candidates(scene, known), *afterwards.optimisations(scene, ()))
+    fresh = {up.key: up for up in again}
+    for planned_up in wanted:
+        up = fresh.get(planned_up.key)
+        if up is None or up.outcome != "proposed":
+            reason = up.reason if up else "it no longer follows from what is merged and recorded"
+            yield publishing.Published(planned_up.ref, "left", None, None, reason)
+            continue
+        if up.fingerprint != planned_up.fingerprint:
+            raise Refused(f"the plan's {up.key} is not what follows from main and telemetry", "make the plan again")
+        cited = (*up.evidence, *(c.partition("#")[0] for c in (up.edit.citations() if up.edit else ())))
+        results = reading.results(job.git, seen.telemetry, cited)
+        old = seen.runbooks.get(up.runbook_id) if up.kind != "pattern" else None
+        new = parse(up.content.encode(), up.path).runbook if old else None
+        kept: dict[str, Any] = {"signature": up.key, "proposer": up.kind, "kind": up.kind}
+        if up.kind == "optimisation" and up.edit:
+            kept |= {"edit": up.edit.model_dump(mode="json", exclude_none=True), "evidence": list(up.evidence)}
+        yield Ready(
+            publishing.of_follow_up(up, job.now),
+            partial(follow_up_page.body, up, old.runbook if old else None, new, results),
+            {i: result.path for i, result in results.items()},
+            kept,
+            up.fingerprint,
+        )
 
 
 # ---------------------------------------------------------------------------------- small helpers
@@ -308,37 +413,6 @@ def _no_main(job: Job) -> LearnerError:
     return LearnerError(f"{job.remote} has no branch {job.base}", "push one, or set it up: `learner init`")
 
 
-def current_runbooks(git: Git, commit: str) -> tuple[dict[str, RunbookFile], tuple[SkippedFile, ...]]:
-    """The runbooks of a commit by id, and the files that are none, with the reason: those are never run."""
-    found: dict[str, RunbookFile] = {}
-    broken = []
-    paths = sorted(git.listing(commit, "runbooks/").items())
-    wanted = [(p, blob) for p, blob in paths if p.endswith(".yaml") and not p.startswith("runbooks/patterns/")]
-    for path, content in stream(git, wanted):
-        try:
-            file = parse(content or b"", path)
-        except InvalidRunbook as e:
-            broken.append(SkippedFile(path=path, reason=str(e.problems[0])))
-            continue
-        if file.runbook.path != path or file.runbook.id in found:
-            broken.append(SkippedFile(path=path, reason=f"{file.runbook.id} belongs at {file.runbook.path}, once"))
-            continue
-        found[file.runbook.id] = file
-    return found, tuple(broken)
-
-
-def approved_blobs(git: Git, commit: str) -> dict[str, frozenset[str]]:
-    """Runbook version → the blobs that `main` ever held of it."""
-    found: dict[str, set[str]] = {}
-    for blob, content in stream(git, [(item.blob, item.blob) for item in brought(git, commit)]):
-        try:
-            ref = parse(content or b"").runbook.ref
-        except LearnerError:
-            continue
-        found.setdefault(ref, set()).add(blob)
-    return {ref: frozenset(blobs) for ref, blobs in found.items()}
-
-
 def known_heads(book: ledger.Ledger) -> frozenset[str]:
     """Commits of proposals that the ledger says the learner made."""
     return frozenset(
@@ -358,10 +432,12 @@ def recall(job: Job, book: ledger.Ledger) -> Memory:
     return memory.recall(job.gateway, known_heads(book))
 
 
-def _moot(memory: Memory, runbooks: Mapping[str, RunbookFile]) -> tuple[Closing, ...]:
+def _moot(seen: Seen) -> tuple[Closing, ...]:
     closings = []
-    for pull in memory.open:
-        file = runbooks.get(pull.runbook_id)
+    for pull in seen.memory.open:
+        if pull.kind == "pattern":
+            continue  # it changes no runbook, so no runbook overtakes it
+        file = seen.runbooks.get(pull.runbook_id)
         if file is None:
             closings.append(Closing(number=pull.number, reason=f"{pull.runbook_id} is no longer on main."))
         elif file.runbook.version >= pull.version:
@@ -389,19 +465,19 @@ def _passing(reason: str) -> bool:
     return "model_unreachable" in reason or "model_budget" in reason
 
 
-def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence[Any], state: str) -> None:
+def _write_down(
+    job: Job, planned: Plan, book: ledger.Ledger, ready: Sequence[tuple[Ready, Prepared]], state: str
+) -> None:
     """Ledger first, forge second: a branch is only adopted when the ledger knew its head before it was pushed."""
     reviews: dict[str, dict[str, Any]] = {}
 
     def review(ref: str) -> dict[str, Any]:
         return reviews.setdefault(ref, {**book.reviews.get(ref, {})})
 
-    for item in prepared:
-        held = review(item.proposal.ref)
+    for one, prepared in ready:
+        held = review(one.offer.ref)
         held["proposals"] = {**held.get("proposals", {})}
-        held["proposals"][item.proposal.fingerprint] = {
-            "branch": item.branch, "head": item.commit, "signature": item.proposal.cluster.signature, "proposer": item.proposal.proposer,
-        }  # fmt: skip
+        held["proposals"][one.fingerprint] = {"branch": prepared.branch, "head": prepared.commit, **one.kept}
     for decision in planned.decisions:
         cluster = decision.cluster
         if decision.outcome in ("rejected", "no_proposal") and not _passing(decision.reason):
@@ -409,6 +485,7 @@ def _write_down(job: Job, planned: Plan, book: ledger.Ledger, prepared: Sequence
             held["attempts"] = {**held.get("attempts", {})}
             held["attempts"][cluster.signature] = {
                 "outcome": decision.outcome, "reason": decision.reason, "failures": cluster.failures, "by": made_by(job.proposers),
+                "knows": decision.knows,
             }  # fmt: skip
         if cacheable(decision.verdict):
             held = review(cluster.runbook_ref)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from learner.forge.escape import block, cell, code, plain, prose
-from learner.forge.flowchart import chart
 from learner.forge.marks import REVIVE, hidden
+from learner.forge.page_parts import Links, changes, count, findings_table, reach, replayed, runs, sentence
 from learner.models.execution import ExecutionResult
-from learner.models.records import Level, Operation, Proposal
+from learner.models.records import Level, Proposal
 from learner.models.runbook import Runbook
 
 LONGEST = 60_000
@@ -32,14 +31,14 @@ def title(proposal: Proposal) -> str:
 
 def commit_message(proposal: Proposal) -> str:
     """The commit's message: what changes, why, by whose word."""
-    runs = proposal.cluster.failures
+    failures = proposal.cluster.failures
     return "\n".join(
         [
             title(proposal),
             "",
             plain(" ".join(proposal.edit.root_cause.split()), 600),
             "",
-            f"Made from {runs} failed {_runs(runs)} of {proposal.cluster.runbook_ref} by {plain(proposal.proposer, 80)}.",
+            f"Made from {failures} failed {runs(failures)} of {proposal.cluster.runbook_ref} by {plain(proposal.proposer, 80)}.",
             "It runs nowhere before a person has merged it.",
             "",
         ]
@@ -52,11 +51,11 @@ def body(proposal: Proposal, old: Runbook, new: Runbook, results: Mapping[str, E
     parts = [
         hidden(proposal),
         _head(proposal),
-        _capabilities(proposal),
+        reach(proposal.capabilities),
         _failed(proposal, evidence),
-        _changes(proposal, old, new, links),
-        _findings(proposal),
-        _replay(proposal, links),
+        changes(proposal.edit.operations, old, new, links),
+        findings_table(proposal.findings),
+        replayed(proposal.replay, links),
         _contrast(proposal),
         _evidence(proposal, evidence, links),
         _made(proposal),
@@ -69,69 +68,27 @@ def body(proposal: Proposal, old: Runbook, new: Runbook, results: Mapping[str, E
     return text
 
 
-class Links:
-    """Where the evidence can be read."""
-
-    def __init__(self, base: str | None, branch: str, paths: Mapping[str, str] | None = None) -> None:
-        self._base = base
-        self._branch = branch
-        self._paths = dict(paths or {})
-
-    def of(self, citation: str) -> str:
-        """A citation as a link to its result, or as code when there is no page for it."""
-        execution = citation.partition("#")[0]
-        path = self._paths.get(execution)
-        if not self._base or not path:
-            return code(citation)
-        return f"[{code(citation)}]({self._base}/blob/{self._branch}/{path})"
-
-
-def _runs(count: int) -> str:
-    return "run" if count == 1 else "runs"
-
-
 def _head(proposal: Proposal) -> str:
     cluster = proposal.cluster
     worst = max((finding.level for finding in proposal.findings), key=lambda level: level.rank, default=Level.INFO)
-    many = f"**{cluster.failures} {_runs(cluster.failures)}** of {cluster.runbook_ref} failed on {_count(cluster.hosts, 'host')}"
+    many = f"**{cluster.failures} {runs(cluster.failures)}** of {cluster.runbook_ref} failed on {count(cluster.hosts, 'host')}"
     if cluster.clients > 1:
-        many += f" at {_count(cluster.clients, 'client')}"
+        many += f" at {count(cluster.clients, 'client')}"
     since = f"{cluster.first_seen:%Y-%m-%d %H:%M} UTC"
     when = f"since {since}" if cluster.failures > 1 else f"on {since}"
     alert = "WARNING" if proposal.capabilities.added and worst.rank < Level.WARNING.rank else _ALERT[worst]
     return "\n".join(
         [
             f"> [!{'IMPORTANT' if alert == 'NOTE' else alert}]",
-            f"> {many} {when}. {_sentence(proposal.edit.summary, 200)}",
+            f"> {many} {when}. {sentence(proposal.edit.summary, 200)}",
             ">",
             f"> **Replay:** {_REPLAY[proposal.replay.verdict]}.",
             ">",
-            f"> **Risk:** {_sentence(proposal.edit.risk, 300)}",
+            f"> **Risk:** {sentence(proposal.edit.risk, 300)}",
             ">",
             "> Nothing of this runs anywhere before you merge it.",
         ]
     )
-
-
-def _sentence(text: str, most: int) -> str:
-    """`text` with a capital at its start and a full stop at its end."""
-    words = prose(text, most)
-    return (words[:1].upper() + words[1:]).rstrip(".") + "." if words else words
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _capabilities(proposal: Proposal) -> str:
-    diff = proposal.capabilities
-    lines = ["## What it may touch that it could not before", ""]
-    if not diff.added and not diff.widened:
-        lines.append("Nothing new: the same services, paths, commands, hosts and privileges as its parent.")
-    lines += [f"- **new** {code(item)}" for item in diff.added]
-    lines += [f"- **wider** {code(item)}" for item in diff.widened]
-    lines += [f"- no longer {code(item)}" for item in diff.removed]
-    return "\n".join(lines)
 
 
 def _failed(proposal: Proposal, evidence: Sequence[ExecutionResult]) -> str:
@@ -147,8 +104,8 @@ def _failed(proposal: Proposal, evidence: Sequence[ExecutionResult]) -> str:
             "| | |",
             "|---|---|",
             f"| where | {where} |",
-            f"| how often | {_count(cluster.failures, 'failure')}, {_count(cluster.hosts, 'host')}, "
-            f"{_count(cluster.clients, 'client')} ({clients or '–'}) |",
+            f"| how often | {count(cluster.failures, 'failure')}, {count(cluster.hosts, 'host')}, "
+            f"{count(cluster.clients, 'client')} ({clients or '–'}) |",
             f"| when | {cluster.first_seen:%Y-%m-%d %H:%M} – {cluster.last_seen:%Y-%m-%d %H:%M} UTC |",
             f"| judged as | `{verdict.failure_type.value}`, confidence {verdict.confidence:.0%}, by {code(verdict.decided_by)} |",
             f"| because | {cell(verdict.reasoning)} |",
@@ -160,87 +117,6 @@ def _failed(proposal: Proposal, evidence: Sequence[ExecutionResult]) -> str:
             f"**Expected effect.** {prose(proposal.edit.expected_effect)}",
         ]
     )
-
-
-def _changes(proposal: Proposal, old: Runbook, new: Runbook, links: Links) -> str:
-    lines = ["## What changes, and why", "", "| change | because |", "|---|---|"]
-    for operation in proposal.edit.operations:
-        because = " ".join(links.of(citation) for citation in operation.because[:4])
-        more = f" and {len(operation.because) - 4} more" if len(operation.because) > 4 else ""
-        lines.append(f"| {_described(operation)} | {because}{more} |")
-    lines += [
-        "",
-        "```mermaid",
-        chart(old, new),
-        "```",
-        "",
-        "Green is new, yellow is changed. The diff is under *Files changed*.",
-    ]
-    return "\n".join(lines)
-
-
-def _described(operation: Operation) -> str:
-    held: dict[str, Any] = operation.model_dump(mode="json", exclude={"op", "because"}, exclude_none=True)
-    words = {
-        "insert_step": "insert the step {step}",
-        "replace_step": "replace the step {step_id} by {step}",
-        "remove_step": "remove the step {step_id}",
-        "move_step": "move the step {step_id}",
-        "set_parameter": "in {step_id} set {name} to {value}",
-        "set_when": "run {step_id} only when {when}",
-        "set_retry": "try {step_id} again: {retry}",
-        "set_timeout": "give {step_id} {timeout_seconds} s",
-        "set_on_failure": "when {step_id} fails: {on_failure}",
-        "add_parameter": "add the parameter {name}",
-        "add_verification": "verify also {verification}",
-        "set_verification": "verify {verification_id} by {verification}",
-        "add_rollback_step": "add to the rollback {step}",
-        "set_precondition": "run at all only when {expression}",
-    }[operation.op]
-    shown = {key: code(value if isinstance(value, str) else _step(value)) for key, value in held.items()}
-    text = words.format_map(_Missing(shown))
-    for side in ("before", "after"):
-        if held.get(side):
-            text += f" {side} {shown[side]}"
-    return text
-
-
-class _Missing(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return "`nothing`"
-
-
-def _step(value: Any) -> str:
-    if isinstance(value, dict) and "id" in value:
-        what = value.get("action") or value.get("check") or ""
-        params = json.dumps(value.get("params", {}), ensure_ascii=False)
-        return f"{value['id']}: {what} {params}"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _findings(proposal: Proposal) -> str:
-    if not proposal.findings:
-        return "## Findings\n\nNone: every audit passed."
-    lines = ["## Findings", "", "| level | rule | what | where |", "|---|---|---|---|"]
-    lines += [
-        f"| **{finding.level.value}** | {code(finding.rule)} | {cell(finding.message)} | {code(finding.where)} |"
-        for finding in sorted(proposal.findings, key=lambda finding: -finding.level.rank)
-    ]
-    return "\n".join(lines)
-
-
-def _replay(proposal: Proposal, links: Links) -> str:
-    replay = proposal.replay
-    lines = ["## Replay", "", f"**{replay.verdict}**: {prose(replay.summary)}"]
-    if replay.runs:
-        shares = (
-            f"{replay.recorded:.0%} recorded, {replay.implied:.0%} implied by effects, {replay.assumed:.0%} assumed"
-        )
-        lines += ["", f"It rests on outcomes that were {shares}.", "", "| run | was | becomes | |", "|---|---|---|---|"]
-        for run in replay.runs[:10]:
-            becomes = run.becomes.replace("_", " ")
-            lines.append(f"| {links.of(run.execution_id)} | {run.was} | {becomes} | {cell(run.reason)} |")
-    return "\n".join(lines)
 
 
 def _contrast(proposal: Proposal) -> str:
@@ -290,10 +166,10 @@ def _made(proposal: Proposal) -> str:
     lines = ["## How it was made", "", f"By {code(proposal.proposer)}{without}."]
     if usage.model_calls:
         lines.append(
-            f"{_count(usage.model_calls, 'model call')}, {usage.input_tokens} + {usage.output_tokens} tokens, "
+            f"{count(usage.model_calls, 'model call')}, {usage.input_tokens} + {usage.output_tokens} tokens, "
             f"about ${usage.cost_usd:.4f}."
         )
-    lines += [_sentence(note, 500) for note in proposal.notes]
+    lines += [sentence(note, 500) for note in proposal.notes]
     lines.append(f"Signature {code(proposal.cluster.signature)}, fingerprint {code(proposal.fingerprint[:16])}.")
     return "\n".join(lines)
 

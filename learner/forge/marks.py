@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from learner.models.follow_up import FollowUp
 from learner.models.records import Proposal
 
 PREFIX = "learner/"
@@ -17,7 +19,8 @@ _HIDDEN = re.compile(r"\A<!-- learner:proposal (?P<json>\{.*\}) -->\s*$", re.MUL
 
 def hidden(proposal: Proposal) -> str:
     """The hidden line: everything a page or a later run wants to know without reading prose."""
-    held = {
+    return _line({
+        "kind": "improvement",
         "runbook_id": proposal.runbook_id,
         "from_version": proposal.from_version,
         "version": proposal.from_version + 1,
@@ -32,7 +35,30 @@ def hidden(proposal: Proposal) -> str:
         "replay": proposal.replay.model_dump(mode="json"),
         "proposer": proposal.proposer,
         "usage": proposal.usage.model_dump(mode="json"),
-    }
+    })  # fmt: skip
+
+
+def hidden_follow_up(up: FollowUp) -> str:
+    """The same of what follows from merged versions and from success; a pattern proposes no version."""
+    versions = (
+        {"of_version": up.version} if up.kind == "pattern" else {"from_version": up.version - 1, "version": up.version}
+    )
+    return _line({
+        "kind": up.kind,
+        "runbook_id": up.runbook_id,
+        **versions,
+        "signature": up.key,
+        "fingerprint": up.fingerprint,
+        "priority": up.priority,
+        "executions": list(up.evidence),
+        "findings": [finding.model_dump(mode="json") for finding in up.findings],
+        "capabilities": up.capabilities.model_dump(mode="json"),
+        "replay": up.replay.model_dump(mode="json") if up.replay else None,
+        "proposer": up.kind,
+    })  # fmt: skip
+
+
+def _line(held: Mapping[str, Any]) -> str:
     text = json.dumps(held, ensure_ascii=True, separators=(",", ":"))
     # Inside a comment nothing may look like its end, nor like a mention, an issue or a tag.
     for mark in ("--", "@", "#", "<", ">"):
@@ -55,3 +81,10 @@ def revealed(body: str) -> dict[str, Any] | None:
 def labels(proposal: Proposal) -> tuple[str, ...]:
     """The labels of a proposal's pull request."""
     return (*LABELS, f"priority:{proposal.priority}", f"failure:{proposal.verdict.failure_type.value}")
+
+
+def labels_of_follow_up(up: FollowUp) -> tuple[str, ...]:
+    """The labels of another pull request of the learner's: `revert`, `repair-pattern` or `optimisation` among them."""
+    what = {"revert": "revert", "pattern": "repair-pattern", "optimisation": "optimisation"}[up.kind]
+    new_version = () if up.kind == "pattern" else LABELS[1:]
+    return (LABELS[0], *new_version, what, f"priority:{up.priority}")

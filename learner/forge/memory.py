@@ -37,7 +37,7 @@ def _remembered(gateway: Gateway, pull: Pull, held: dict[str, Any], known_heads:
         return Remembered(
             number=pull.number,
             runbook_id=held["runbook_id"],
-            version=held["version"],
+            version=held["of_version"] if "of_version" in held else held["version"],
             signature=str(held["signature"]),
             fingerprint=str(held["fingerprint"]),
             branch=pull.branch,

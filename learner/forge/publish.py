@@ -6,30 +6,45 @@ before it is pushed), and a crash between any two steps is healed by the next ru
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from learner.errors import GitError
 from learner.forge import body as page
+from learner.forge import follow_up_page
 from learner.forge.escape import code, prose
 from learner.forge.gateway import Gateway, Pull
-from learner.forge.marks import PREFIX, labels
-from learner.models.execution import ExecutionResult
+from learner.forge.marks import PREFIX, labels, labels_of_follow_up
+from learner.models.follow_up import FollowUp
 from learner.models.memory import Remembered
 from learner.models.plan import Plan
 from learner.models.records import Proposal
-from learner.models.runbook import Runbook
 from learner.repository import objects, refs
 from learner.repository.git import Git, Identity
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A proposal's branch, ready to be pushed."""
+class Offer:
+    """One file's new content, for one pull request."""
 
-    proposal: Proposal
+    ref: str
+    """The runbook version it is about."""
+    branch: str
+    path: str
+    content: str
+    title: str
+    message: str
+    labels: tuple[str, ...]
+    when: datetime
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An offer's branch, ready to be pushed."""
+
+    offer: Offer
     branch: str
     commit: str
     base: str
@@ -48,66 +63,65 @@ class Published:
     reason: str = ""
 
 
-def prepare(git: Git, proposal: Proposal, main: str, author: Identity, revises: Remembered | None = None) -> Prepared:
-    """The commit of a proposal, made but not pushed. The same proposal on the same `main` gives the same commit."""
-    when = _when(proposal)
+def of_proposal(proposal: Proposal) -> Offer:
+    """A proposal as an offer."""
+    when = proposal.cluster.last_seen.astimezone(UTC)
+    return Offer(
+        proposal.ref, proposal.branch, proposal.path, proposal.new_version, page.title(proposal),
+        page.commit_message(proposal), labels(proposal), when,
+    )  # fmt: skip
+
+
+def of_follow_up(up: FollowUp, now: datetime) -> Offer:
+    """What follows from a merged version or from success, as an offer."""
+    when = (up.new.last_run if up.new else None) or now
+    title, message = follow_up_page.title(up), follow_up_page.commit_message(up)
+    return Offer(up.ref, up.branch, up.path, up.content, title, message, labels_of_follow_up(up), when.astimezone(UTC))
+
+
+def prepare(git: Git, offer: Offer, main: str, author: Identity, revises: Remembered | None = None) -> Prepared:
+    """The commit of an offer, made but not pushed. The same offer on the same `main` gives the same commit."""
     parent = revises.head if revises else main
-    branch = revises.branch if revises else proposal.branch
+    branch = revises.branch if revises else offer.branch
     commit = objects.commit(
         git,
-        {proposal.path: proposal.new_version.encode()},
+        {offer.path: offer.content.encode()},
         ref=refs.private("proposals", branch.replace("/", "-")),
         parent=parent,
-        message=page.commit_message(proposal),
+        message=offer.message,
         author=author,
-        when=when,
+        when=offer.when,
     )
-    return Prepared(proposal, branch, commit, main, revises.head if revises else None)
-
-
-def _when(proposal: Proposal) -> datetime:
-    return proposal.cluster.last_seen.astimezone(UTC)
+    return Prepared(offer, branch, commit, main, revises.head if revises else None)
 
 
 def publish(
-    gateway: Gateway,
-    git: Git,
-    remote: str,
-    prepared: Prepared,
-    *,
-    base: str,
-    old: Runbook,
-    new: Runbook,
-    results: Mapping[str, ExecutionResult],
-    links: page.Links,
-    known_heads: frozenset[str],
+    gateway: Gateway, git: Git, remote: str, prepared: Prepared, text: str, *, base: str, known_heads: frozenset[str]
 ) -> Published:
-    """Push the branch and see that its pull request is open and says what it should.
+    """Push the branch and see that its pull request is open and says `text`.
 
     A branch that carries somebody's commits, or one whose pull request was closed, is left alone.
 
     Raises: `ForgeError`, `GitError` when the forge can't be reached; what was done stays done.
     """
-    proposal = prepared.proposal
+    offer = prepared.offer
     there = refs.advertised(git, remote, f"refs/heads/{prepared.branch}").get(f"refs/heads/{prepared.branch}")
     existing = gateway.pull_of(prepared.branch)
     if existing and existing.state != "open":
-        return Published(proposal.ref, "left", existing.number, existing.url, f"#{existing.number} is {existing.state}")
+        return Published(offer.ref, "left", existing.number, existing.url, f"#{existing.number} is {existing.state}")
     if there in (None, prepared.onto):
         _push(git, remote, prepared, there)
     elif there != prepared.commit and there not in known_heads:
         reason = f"{prepared.branch} carries commits that are not the learner's"
-        return Published(proposal.ref, "left", existing.number if existing else None, None, reason)
-    # A branch of an earlier run holds the same edit: its name says so. It is adopted as it is, never forced.
-    title = page.title(proposal)
-    text = page.body(proposal, old, new, results, links)
+        return Published(offer.ref, "left", existing.number if existing else None, None, reason)
+    # A branch of an earlier run holds the same content: its name says so. It is adopted as it is, never forced.
     if existing is None:
-        pull = gateway.open(branch=prepared.branch, base=base, title=title, body=text, labels=labels(proposal))
-        return Published(proposal.ref, "opened", pull.number, pull.url)
-    gateway.label(existing, labels(proposal))
-    changed = gateway.rewrite(existing, title, text)
+        pull = gateway.open(branch=prepared.branch, base=base, title=offer.title, body=text, labels=offer.labels)
+        return Published(offer.ref, "opened", pull.number, pull.url)
+    gateway.label(existing, offer.labels)
+    changed = gateway.rewrite(existing, offer.title, text)
     action: Literal["revised", "updated", "unchanged"] = "updated" if changed else "unchanged"
-    return Published(proposal.ref, "revised" if prepared.onto else action, existing.number, existing.url)
+    return Published(offer.ref, "revised" if prepared.onto else action, existing.number, existing.url)
 
 
 def _push(git: Git, remote: str, prepared: Prepared, there: str | None) -> None:

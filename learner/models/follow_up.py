@@ -21,7 +21,8 @@ class FollowUp(Strict):
     runbook_id: RunbookId
     version: Version
     """The version it proposes; of a `pattern`, the one whose repair it would teach."""
-    outcome: Literal["proposed", "deferred", "refused"]
+    outcome: Literal["proposed", "deferred", "refused", "reported"]
+    """`refused`: nothing can be proposed; `reported`: there is nothing to propose, people are told."""
     reason: str = ""
     """For a machine and a person: `one_open: …`, `rejected_before: …`; empty when it is proposed."""
     cause: str = ""
@@ -47,8 +48,8 @@ class FollowUp(Strict):
 
     @property
     def key(self) -> str:
-        """What it is, whatever it says: `revert/RB-LIN-SERVICE-001-v3`."""
-        return "/".join(part for part in (self.kind, self.ref, self.cause) if part)
+        """What it is, whatever it says: `revert/RB-LIN-SERVICE-001-v3`, `optimisation/RB-LIN-SERVICE-001/slower:start`."""
+        return f"{self.kind}/{self.runbook_id}/{self.cause}" if self.cause else f"{self.kind}/{self.ref}"
 
     @property
     def fingerprint(self) -> str:

@@ -76,8 +76,3 @@ class Memory(Strict):
     def of(self, runbook_id: str) -> tuple[Remembered, ...]:
         """Those that change a runbook."""
         return tuple(pull for pull in self.pulls if pull.runbook_id == runbook_id and pull.kind != "pattern")
-
-    def about(self, kind: str, runbook_id: str, version: int) -> tuple[Remembered, ...]:
-        """Those of one kind for one runbook version, oldest first."""
-        wanted = (kind, runbook_id, version)
-        return tuple(pull for pull in self.pulls if (pull.kind, pull.runbook_id, pull.version) == wanted)

@@ -372,3 +372,5 @@ class Decision(Strict):
     usage: Usage = Usage()
     revises: Count | None = None
     """The pull request whose review this answers."""
+    knows: str = ""
+    """What the proposers could draw on besides the evidence: patterns on `main`, siblings' repairs."""

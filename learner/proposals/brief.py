@@ -21,6 +21,19 @@ from learner.runbook_file import RunbookFile
 
 
 @dataclass(frozen=True)
+class Sibling:
+    """How another runbook was repaired, by an edit that people merged and that proved better. Names no client."""
+
+    ref: str
+    near: str
+    """What it has in common with this one."""
+    summary: str
+    figures: str
+    diff: str
+    """The change as a unified diff, cut to size."""
+
+
+@dataclass(frozen=True)
 class Brief:
     """One cluster to draft for, with everything that may be known about it."""
 
@@ -38,7 +51,11 @@ class Brief:
     refused: tuple[str, ...] = ()
     """Why earlier rounds of this run were refused, to do better in the next."""
     rejected_fingerprints: frozenset[str] = frozenset()
-    """Edits not to be proposed again: rejected by people, or refused earlier in this run."""
+    """Edits not to be proposed again: rejected by people, taken back, or refused earlier in this run."""
+    siblings: tuple[Sibling, ...] = ()
+    """Proven repairs of runbooks like this one, the nearest first."""
+    setbacks: tuple[str, ...] = ()
+    """What was merged into this runbook before and did worse, in words."""
 
 
 @dataclass(frozen=True)

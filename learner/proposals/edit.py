@@ -23,10 +23,10 @@ from learner.yaml_text import same
 STEPS = ("steps", "rollback", "finally")
 """The lists of a runbook that hold steps."""
 
-_RUNBOOK = tuple("finally" if name == "finally_" else name for name in Runbook.model_fields)
+RUNBOOK = tuple("finally" if name == "finally_" else name for name in Runbook.model_fields)
 _STEP = tuple(Step.model_fields)
 _VERIFICATION = tuple(Verification.model_fields)
-_METADATA = tuple(RunbookMetadata.model_fields)
+METADATA = tuple(RunbookMetadata.model_fields)
 _PARAMETER = tuple(Parameter.model_fields)
 _RETRY = tuple(Retry.model_fields)
 
@@ -57,7 +57,7 @@ def apply(parent: RunbookFile, edit: RunbookEdit, metadata: RunbookMetadata) -> 
                 raise EditError(f"operation {number} ({operation.op}) changes nothing", "leave it out")
         document.set(("version",), parent.runbook.version + 1)
         if words:
-            document.merge(("metadata",), words, _METADATA if "metadata" in value else _RUNBOOK)
+            document.merge(("metadata",), words, METADATA if "metadata" in value else RUNBOOK)
     except SpliceError as e:
         raise EditError(f"{parent.runbook.ref}: {e.message}", e.hint) from e
     except ValueError as e:
@@ -178,7 +178,7 @@ def _change(operation: ops.Operation, runbook: Mapping[str, Json]) -> Change:
             said = _parameter(operation.parameter)
             if runbook.get("parameters"):
                 return partial(Document.set, path=("parameters", operation.name), value=said)
-            return partial(Document.set, path=("parameters",), value={operation.name: said}, order=_RUNBOOK)
+            return partial(Document.set, path=("parameters",), value={operation.name: said}, order=RUNBOOK)
         case ops.AddVerification():
             _free(runbook, operation.verification.get("id"))
             claim = _sorted(operation.verification, _VERIFICATION)
@@ -202,7 +202,7 @@ def _change(operation: ops.Operation, runbook: Mapping[str, Json]) -> Change:
 def _append(runbook: Mapping[str, Json], part: str, value: Json) -> Change:
     if part in runbook:
         return partial(Document.insert, path=(part,), index=len(runbook[part]), value=value)
-    return partial(Document.set, path=(part,), value=[value], order=_RUNBOOK)
+    return partial(Document.set, path=(part,), value=[value], order=RUNBOOK)
 
 
 def _setting(operation: ops.SetWhen | ops.SetRetry | ops.SetTimeout | ops.SetOnFailure) -> tuple[str, Json]:

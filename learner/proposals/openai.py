@@ -54,7 +54,7 @@ class ModelProposer:
             except (wire.WireError, EditError) as e:
                 problems.append(str(e))
                 continue
-            return Draft(edit, answer.model, usage, (f"made by the model {answer.model}",))
+            return Draft(edit, answer.model, usage, _notes(answer.model, brief))
         return NoProposal(f"model_unfit: {problems[-1][:LONGEST_REASON]}", usage)
 
     @staticmethod
@@ -63,3 +63,12 @@ class ModelProposer:
         apply(brief.parent, edit, RunbookMetadata())
         if fingerprint(brief.parent, edit) in brief.rejected_fingerprints:
             raise EditError("this very edit was refused before", "find another repair, or say no_proposal")
+
+
+def _notes(model: str, brief: Brief) -> tuple[str, ...]:
+    """What a reviewer should know of how it was made."""
+    shown = [
+        f"it was shown how {one.ref} was repaired, since {one.near}: {one.summary} ({one.figures})"
+        for one in brief.siblings
+    ]
+    return f"made by the model {model}", *shown

@@ -13,16 +13,17 @@ from typing import Any
 from learner.actions import Action, Check, catalogue
 from learner.model_client import Prompt, fenced
 from learner.models import ExecutionResult
-from learner.proposals.brief import Brief, failing
+from learner.proposals.brief import Brief, Sibling, failing
 from learner.proposals.wire import OPERATIONS
 from learner.template import FILTERS
 
-VERSION = 1
+VERSION = 2
 """Raised when the wording changes what a good answer is."""
 BUDGET = 48_000
 """Characters of the whole question, about 12,000 tokens; the least informative evidence is left out first."""
 LONGEST_PARENT = 16_000
 LONGEST_RUN = 5_000
+LONGEST_SIBLING = 2_500
 MOST_FACTS = 60
 
 _RULES = """\
@@ -109,13 +110,19 @@ def _needed(brief: Brief, boundary: str, problems: Iterable[str]) -> list[str]:
             f"{word.login}{f' on line {word.line}' if word.line else ''}: {word.body}" for word in brief.words[-10:]
         )
         parts.append("What reviewers said to earlier attempts:\n" + fenced(said, boundary, 4_000))
+    if brief.setbacks:
+        said = "\n".join(brief.setbacks[-4:])
+        parts.append(
+            "Merged into this runbook before, and no good; find another way:\n" + fenced(said, boundary, 2_000)
+        )
     if wrong := [*brief.refused[-8:], *problems]:
         parts.append("What was wrong with the last attempt; do better:\n" + fenced("\n".join(wrong), boundary, 3_000))
     return parts
 
 
 def _evidence(brief: Brief, boundary: str) -> list[str]:
-    """The evidence, most informative first: one run of each wording, the contrast, a success, then more runs."""
+    """The evidence, most informative first: one run of each wording, the contrast, what repaired siblings, a success,
+    then more runs."""
     first: list[str] = []
     more: list[str] = []
     seen: set[str] = set()
@@ -128,7 +135,16 @@ def _evidence(brief: Brief, boundary: str) -> list[str]:
         said = "\n".join(brief.contrast)
         first.insert(1, "Failures against verified successes:\n" + fenced(said, boundary, 2_500))
     successes = [_run(result, boundary, "A verified success") for result in brief.successes[:2]]
-    return [*first[:4], *successes[:1], *first[4:], *more, *successes[1:]]
+    siblings = [_sibling(one, boundary) for one in brief.siblings]
+    return [*first[:3], *siblings[:1], *first[3:4], *successes[:1], *siblings[1:], *first[4:], *more, *successes[1:]]
+
+
+def _sibling(one: Sibling, boundary: str) -> str:
+    title = (
+        f"A repair of another runbook ({one.ref}; {one.near}) that people merged and that proved itself: {one.figures}. "
+        "Take from it what fits the evidence here. It is no evidence itself: cite nothing of it."
+    )
+    return f"{title}\n" + fenced(f"{one.summary}\n{one.diff}", boundary, LONGEST_SIBLING)
 
 
 def _run(result: ExecutionResult, boundary: str, title: str) -> str:

@@ -48,23 +48,28 @@ def select(
     current: Mapping[str, RunbookFile],
     limits: LimitSettings,
     now: datetime,
+    taken: Mapping[str, str] | None = None,
 ) -> Selected:
     """One `Work` a runbook at most, within the limits; every other cluster is `Deferred` with its reason.
 
-    `verdicts` goes by the clusters' keys, `current` holds the runbooks on `main` by id. Reviews that ask for
-    changes come first: somebody is waiting for an answer.
+    `verdicts` goes by the clusters' keys, `current` holds the runbooks on `main` by id, `taken` those that this run
+    opens another pull request for, and what that is. Reviews that ask for changes come first: somebody is waiting for
+    an answer.
     """
+    taken = taken or {}
     work: list[Work] = []
     deferred: list[Deferred] = []
     ordered = sorted(clusters, key=_urgency)
     revised = {item.cluster.key: item for item in _reviews(ordered, verdicts, memory, current)}
     work += revised.values()
     room = limits.open_pull_requests - len(memory.open)
-    drafts = 0
+    drafts = len(taken)
     for cluster in ordered:
         if cluster.key in revised:
             continue
         reason = _unfit(cluster, verdicts, memory, current, limits, now)
+        if reason is None and cluster.runbook_id in taken:
+            reason = f"one_open: {taken[cluster.runbook_id]} goes first"
         busy = next((w for w in work if w.cluster.runbook_id == cluster.runbook_id), None)
         if reason is None and busy is not None:
             reason = f"one_open: {busy.cluster.title!r} of the same runbook goes first"

@@ -11,6 +11,7 @@ from learner.errors import ForgeError, LearnerError, Refused
 from learner.forge import body, marks, publish
 from learner.forge.gateway import Gateway, repository_name
 from learner.forge.memory import recall
+from learner.forge.page_parts import Links
 from learner.forge.person import Person
 from learner.models import (
     CapabilityDiff,
@@ -71,11 +72,11 @@ def proposal(file: RunbookFile, timeout: float = 90, failures: int = 1, words: s
 
 def put(place: Place, p: Proposal, heads: frozenset[str] = frozenset()) -> tuple[publish.Published, str]:
     file = parent(place)
-    prepared = publish.prepare(place.git, p, place.git.text("rev-parse", "origin/main"), LEARNER)
+    prepared = publish.prepare(place.git, publish.of_proposal(p), place.git.text("rev-parse", "origin/main"), LEARNER)
+    text = body.body(p, file.runbook, parse(p.new_version.encode()).runbook, results(), Links(None, "telemetry"))
     published = publish.publish(
-        place.gateway(), place.git, "origin", prepared, base="main", old=file.runbook, new=parse(p.new_version.encode()).runbook,
-        results=results(), links=body.Links(None, "telemetry"), known_heads=heads | {prepared.commit},
-    )  # fmt: skip
+        place.gateway(), place.git, "origin", prepared, text, base="main", known_heads=heads | {prepared.commit}
+    )
     return published, prepared.commit
 
 
@@ -98,7 +99,9 @@ def test_a_proposal_is_opened_once_and_then_left_as_it_is(place: Place) -> None:
 
 def test_the_same_proposal_gives_the_same_commit(place: Place) -> None:
     p, main = proposal(parent(place)), place.git.text("rev-parse", "origin/main")
-    assert publish.prepare(place.git, p, main, LEARNER).commit == publish.prepare(place.git, p, main, LEARNER).commit
+    offer = publish.of_proposal(p)
+    first, second = (publish.prepare(place.git, offer, main, LEARNER) for _ in range(2))
+    assert first.commit == second.commit
 
 
 def test_hostile_words_are_dead_on_the_page_and_in_the_commit(place: Place) -> None:
@@ -141,7 +144,7 @@ def test_what_is_hidden_can_be_read_back_and_ends_where_it_should(place: Place) 
 
 def test_a_crash_between_branch_and_pull_request_is_healed(place: Place) -> None:
     p = proposal(parent(place))
-    prepared = publish.prepare(place.git, p, place.git.text("rev-parse", "origin/main"), LEARNER)
+    prepared = publish.prepare(place.git, publish.of_proposal(p), place.git.text("rev-parse", "origin/main"), LEARNER)
     place.git.run("push", "-q", "origin", f"{prepared.commit}:refs/heads/{prepared.branch}")
     published, _ = put(place, p, frozenset({prepared.commit}))
     assert published.action == "opened"
@@ -192,11 +195,13 @@ def test_changes_requested_count_until_the_branch_answers(place: Place) -> None:
     remembered = recall(place.gateway(), frozenset({commit})).pulls[0]
     assert remembered.verdict == "changes_requested"
     better = proposal(parent(place), timeout=45)
-    prepared = publish.prepare(place.git, better, commit, LEARNER, remembered)
+    prepared = publish.prepare(place.git, publish.of_proposal(better), commit, LEARNER, remembered)
     assert prepared.branch == p.branch
+    text = body.body(
+        better, parent(place).runbook, parse(better.new_version.encode()).runbook, {}, Links(None, "telemetry")
+    )
     done = publish.publish(
-        place.gateway(), place.git, "origin", prepared, base="main", old=parent(place).runbook,
-        new=parse(better.new_version.encode()).runbook, results={}, links=body.Links(None, "telemetry"),
+        place.gateway(), place.git, "origin", prepared, text, base="main",
         known_heads=frozenset({commit, prepared.commit}),
     )  # fmt: skip
     publish.answer(place.gateway(), remembered, better)
