@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.repair import hostile
 from benchmarks.repair.cases import SETS, Case, all_cases
+from benchmarks.repair.endpoint import BEHAVIOURS
 from benchmarks.repair.measure import Measured, Scored, measure
 from learner.errors import LearnerError
 from learner.model_client import ModelClient
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--every", type=int, default=1, help="take each n-th case alone")
     parser.add_argument("--hostile", action="store_true", help="endpoints that answer well and badly")
+    parser.add_argument(
+        "--endpoint", action="append", help="with --hostile: only the endpoint of this name, besides the good one"
+    )
     parser.add_argument("--failures", action="store_true", help="list what was missed, and why")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     chosen = parser.parse_args(arguments)
@@ -48,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         patterns: tuple[Proposer, ...] = (PatternProposer(builtin()),)
         if chosen.hostile:
-            return _hostile(cases, patterns, as_json=chosen.json, failures=chosen.failures)
+            if unknown := [name for name in chosen.endpoint or () if name not in BEHAVIOURS]:
+                parser.error(f"no endpoint is called {unknown[0]}; there are: {', '.join(BEHAVIOURS)}")
+            return _hostile(cases, patterns, chosen.endpoint, as_json=chosen.json, failures=chosen.failures)
         if chosen.proposer == "patterns":
             of = partial(measure, proposers=patterns)
         else:
@@ -123,9 +129,16 @@ def _misses(found: Measured) -> list[dict[str, str]]:
     ]
 
 
-def _hostile(cases: Sequence[Case], patterns: Sequence[Proposer], *, as_json: bool, failures: bool) -> int:
+def _hostile(
+    cases: Sequence[Case],
+    patterns: Sequence[Proposer],
+    names: Sequence[str] | None,
+    *,
+    as_json: bool,
+    failures: bool,
+) -> int:
     alone = len(measure(cases, patterns).proposed)
-    played = hostile.plays(cases, patterns)
+    played = hostile.plays(cases, patterns, names)
     best = played[0]
     through = sum(one.by_model for one in best.measured.improvable)
     rows = [

@@ -16,6 +16,7 @@ from learner import flow
 from learner.errors import LearnerError
 from learner.models import ExecutionResult, ExecutionStatus, Replay, ReplayedRun
 from learner.replay import recording as recordings
+from learner.replay.avoidance import Owed, avoided
 from learner.replay.conditions import asking
 from learner.replay.inputs import inputs
 from learner.replay.performer import Event, ReplayPerformer
@@ -40,6 +41,8 @@ class Replayed:
     """Conditions that were taken to hold."""
     novelties: tuple[Novelty, ...] = ()
     refused: str | None = None
+    avoided: str | None = None
+    """Why nothing was repaired although the run ended well."""
 
     def basis(self) -> Counter[str]:
         """How many outcomes are recorded, implied and assumed."""
@@ -92,12 +95,14 @@ def replay_run(parent: RunbookFile, candidate: RunbookFile, result: ExecutionRes
         )
     except LearnerError as e:
         return Replayed(recording, None, refused=e.message)
+    owed = [Owed(event.where, event.owed) for event in performer.events.values() if event.success and event.owed]
     return Replayed(
         recording,
         run,
         tuple(performer.events.values()),
         tuple(performer.course.guesses),
         tuple(performer.world.novelties),
+        avoided=avoided(performer.course, candidate.runbook, owed),
     )
 
 
@@ -143,6 +148,8 @@ def _failure(one: Replayed) -> tuple[Becomes, str]:
     if one.run.verification_passed is not True:
         open_checks = [event.where for event in one.events if event.success is None]
         return "still_fails", f"nothing that would run is known to bring about {', '.join(open_checks) or 'a repair'}"
+    if one.avoided:
+        return "still_fails", one.avoided
     new = [event for event in one.events if event.why and event.success]
     return "fixed", "; ".join(f"{event.where}: {event.why}" for event in new)
 

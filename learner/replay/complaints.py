@@ -42,7 +42,7 @@ _DENIED = re.compile(
 _STAYS = re.compile(
     r"permission denied|operation not permitted|access is denied|command not found|syntax error|read-only file system"
     r"|(?:unknown|unrecognized|invalid|illegal) (?:option|argument|directive|command|parameter|value)"
-    r"|no space left on device|pid ?file \S+ (?:already )?exists|unit \S+ (?:could not be |not )found"
+    r"|no space left on device|input/output error|pid ?file \S+ (?:already )?exists|unit \S+ (?:could not be |not )found"
     r"|certificate has expired",
     re.IGNORECASE,
 )

@@ -21,7 +21,7 @@ class Course:
 
     def __init__(self, recording: Recording, inputs: Inputs) -> None:
         self.recording = recording
-        self.world = World(recording.result.state_before.facts())
+        self.world = World(recording.result.state_before.facts(), held_open=recording.held_open)
         self.scope: dict[str, Any] = {
             **inputs.values,
             "incident": inputs.incident,
@@ -35,6 +35,10 @@ class Course:
         """Records (by place) and checks (by id) with nothing left to replay."""
         self.unlike: set[str] = set()
         """Steps that came to something else than in the recording, or that it does not have."""
+        self.passed: set[str] = set()
+        """Steps that a condition passed over."""
+        self.inert: set[str] = set()
+        """Steps that ran and change nothing, whatever host they run on."""
         self.guesses: list[str] = []
         """Conditions that were taken to hold because nothing tells."""
 
@@ -84,6 +88,8 @@ class Course:
     def passed_over(self, step: Step, record: Record | None, decided: bool | None) -> None:
         """Note a step that did not run: its condition was false, or (None) could not be evaluated."""
         skipped = decided is False
+        if skipped:
+            self.passed.add(step.id)
         if record and record.step.skipped == skipped and record.step.success == skipped:
             self.done.add(record.at)
             self.over.add(record.at)
@@ -114,7 +120,7 @@ class Course:
             except LearnerError:
                 effects = None
             paths = [()] if effects is None else list(effects)
-            missing += [Novelty(path, UNKNOWN, f"without {other.step.step_id}") for path in paths]
+            missing += [Novelty(path, UNKNOWN, f"without {other.step.step_id}", without=other.at) for path in paths]
         return missing
 
     def effects(self, action: Any, params: Any) -> Facts | None:

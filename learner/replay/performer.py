@@ -8,8 +8,8 @@ refused on a guess.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from learner.replay.conditions import Condition
 from learner.replay.course import Course
 from learner.replay.deciding import decide
 from learner.replay.demands import contradiction, reached
+from learner.replay.inert import slept_seconds
 from learner.replay.inputs import Inputs
 from learner.replay.recording import Record, Recording, verification_of
 from learner.replay.world import Basis
@@ -32,6 +33,9 @@ from learner.template import UndefinedName
 
 ENOUGH_SECONDS = 0.9
 """Time that must have been added before it counts: clocks of recordings are not finer."""
+
+_CUT_OFF = (None, 124, 137, 143)
+"""Exit codes of what did not end by itself: none, `timeout`'s own, and those of SIGKILL and SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Event:
     novelties: int = 0
     """How much was new when it happened."""
     needs: tuple[Need, ...] = ()
+    owed: frozenset[int] = frozenset()
+    """Recorded steps (their places) that were left out, when that alone made it go well."""
 
 
 @dataclass
@@ -66,6 +72,7 @@ class ReplayPerformer:
         self._runs = 0
         self._changes: list[tuple[float, frozenset[Path] | None, bool]] = []
         self._leap = 0.0
+        self._owed: frozenset[int] = frozenset()
 
     def now(self) -> datetime:
         return self.recording.started_at + timedelta(seconds=self.clock)
@@ -103,7 +110,7 @@ class ReplayPerformer:
         if passed is not True or claim.waited_seconds >= stays:
             self.course.over.add(id)
         self.events[f"check:{id}", 0] = Event(
-            f"verification.{id}", passed, basis, why, came_round, len(self.world.novelties)
+            f"verification.{id}", passed, basis, why, came_round, len(self.world.novelties), owed=self._owed
         )
         return Observation(passed, why or None)
 
@@ -113,7 +120,7 @@ class ReplayPerformer:
 
     def _again(self, attempt: Attempt, record: Record) -> tuple[Outcome, Event]:
         needs = self.needs(attempt, record)
-        new = self.world.difference(needs, [*self.world.novelties, *self.course.left_out(record)])
+        new, owed = self._news(needs, record)
         self.clock += record.attempt_seconds
         where = f"{'steps' if attempt.phase == 'step' else attempt.phase}.{attempt.step.id}"
         succeeds = record.step.success or matching.accepted(attempt, record)
@@ -143,7 +150,7 @@ class ReplayPerformer:
         if against := contradiction(attempt.action, attempt.params, self.world):
             return Outcome.failed(against), self._event(where, False, "implied", needs, against)
         self._took_place(attempt, record, novel=True)
-        return Outcome(True), self._event(where, True, new or "assumed", needs, why)
+        return Outcome(True), replace(self._event(where, True, new or "assumed", needs, why), owed=owed)
 
     def _first_time(self, attempt: Attempt) -> tuple[Outcome, Event]:
         where = f"{'steps' if attempt.phase == 'step' else attempt.phase}.{attempt.step.id}"
@@ -154,11 +161,13 @@ class ReplayPerformer:
             record, needs = blocked
             why = f"does what failed before, and nothing is new about it: {record.step.error}"
             return Outcome.failed(record.step.error), self._event(where, False, "implied", needs, why, came_round=True)
-        if action.name == "wait":
-            if params.seconds > attempt.timeout_seconds:
-                why = f"{params.seconds:g} s do not fit into the step's timeout"
+        waits = params.seconds if action.name == "wait" else slept_seconds(params)
+        if waits is not None:
+            self.course.inert.add(attempt.step.id)
+            if waits > attempt.timeout_seconds:
+                why = f"{waits:g} s do not fit into the step's timeout"
                 return Outcome.failed(why, timed_out=True), self._event(where, False, "implied", (), why)
-            self.clock += params.seconds
+            self.clock += waits
             return Outcome(True), self._event(where, True, "implied", ())
         effects = self.course.effects(action, params)
         waited = reached(action, params, self.world)
@@ -185,6 +194,14 @@ class ReplayPerformer:
                 found.append(Need(("processes", str(word).rpartition("/")[2])))
         return tuple(found)
 
+    def _news(self, needs: Sequence[Need], record: Record | None) -> tuple[Basis | None, frozenset[int]]:
+        """What is new about `needs`, and the recorded steps that were left out when nothing else is."""
+        if (new := self.world.difference(needs)) is not None:
+            return new, frozenset()
+        left = self.course.left_out(record)
+        owed = {n.without for n in left if n.without is not None and self.world.difference(needs, [n])}
+        return self.world.difference(needs, left), frozenset(owed)
+
     def _judge(self, claim: Claim) -> tuple[bool | None, Basis, str, bool]:
         looked = self.recording.checks.get(claim.verification.id)
         parent = verification_of(self.recording.parent, claim.verification.id)
@@ -198,11 +215,9 @@ class ReplayPerformer:
                 or (parent is not None and parent.params == claim.verification.params)
             )
         )
-        if (
-            looked
-            and same
-            and self.world.difference(needs, [*self.world.novelties, *self.course.left_out(None)]) is None
-        ):
+        new, owed = self._news(needs, None)
+        self._owed = owed if looked and looked.check.passed is False else frozenset()
+        if looked and same and new is None:
             if looked.check.passed is True:
                 good_after = looked.check.waited_seconds - (parent.stays_good_seconds if parent else 0.0)
                 shrunk = parent is not None and claim.verification.within_seconds < parent.within_seconds
@@ -251,8 +266,7 @@ class ReplayPerformer:
     def _has_more_time(self, attempt: Attempt, record: Record, needs: tuple[Need, ...]) -> bool:
         error = record.step.error
         old = (record.of.timeout_seconds if record.of else None) or attempt.action.default_timeout_seconds
-        ran_out = record.step.timed_out or complaints.timed_out(error) or record.attempt_seconds >= 0.9 * old
-        if ran_out and attempt.timeout_seconds > old + ENOUGH_SECONDS:
+        if (record.step.timed_out or _used_up(record, old)) and attempt.timeout_seconds > old + ENOUGH_SECONDS:
             return True
         # Between the steps and what comes after them lies the verification, whose looks are not recorded one by one.
         if complaints.stays(error) or attempt.phase != "step":
@@ -300,6 +314,16 @@ class ReplayPerformer:
         self, where: str, success: bool, basis: Basis, needs: tuple[Need, ...], why: str = "", came_round: bool = False
     ) -> Event:
         return Event(where, success, basis, why, came_round, len(self.world.novelties), needs)
+
+
+def _used_up(record: Record, timeout_seconds: float) -> bool:
+    """Whether a failed attempt ended for want of time, going by its words, exit code and duration.
+
+    A program that gave up by itself, long before it was made to, has no use for more.
+    """
+    long = record.attempt_seconds >= 0.9 * timeout_seconds
+    said = complaints.timed_out(record.step.error)
+    return (long and (said or record.step.exit_code in _CUT_OFF)) or (said and not record.attempt_seconds)
 
 
 def _asks(action: Any) -> bool:

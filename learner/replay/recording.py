@@ -75,6 +75,11 @@ class Recording:
         return frozenset(id for id, looked in self.checks.items() if looked.check.passed is False)
 
     @property
+    def held_open(self) -> bool:
+        """Whether a step's output lists removed files that a program holds open, as lsof and /proc write them."""
+        return any(" (deleted)" in record.step.output for record in self.records)
+
+    @property
     def silent(self) -> bool:
         """Whether a failed run does not say what it failed on."""
         return self.result.failed and self.cause is None and not self.failed_checks

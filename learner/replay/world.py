@@ -37,13 +37,17 @@ class Novelty:
     by: str
     only_opens: bool = False
     """It comes of a service that came up: that may open a port, but closes none and ends no process."""
+    without: int | None = None
+    """The recorded step (its place) that was left out, where that is all that is new."""
 
 
 class World:
     """Facts as far as they are known. What an effect leaves open is forgotten, and remembered as `open`."""
 
-    def __init__(self, state: Mapping[str, Any]) -> None:
+    def __init__(self, state: Mapping[str, Any], *, held_open: bool = False) -> None:
         self.state: dict[str, Any] = {}
+        self.held_open = held_open
+        """Whether the recording itself shows removed files that a program still holds open."""
         self.opened: set[Path] = set()
         self.changed: set[Path] = set()
         self.novelties: list[Novelty] = []
@@ -57,7 +61,7 @@ class World:
             path[:1] == ("services",) and value == "running" and get(self.state, path) in ("stopped", "failed")
             for path, value in (effects or {}).items()
         )
-        for path, value in _with_followers(effects, self.state):
+        for path, value in _with_followers(effects, self.state, frees=self._frees()):
             if value != UNKNOWN and path and get(self.state, path) == value:
                 continue
             if novel_by is not None and not _no_change(path, value):
@@ -99,6 +103,10 @@ class World:
         if asked and all(any(_settles(novelty, need) for novelty in new) for need in asked):
             return "implied"
         return "assumed"
+
+    def _frees(self) -> bool:
+        """Whether programs that end now give back room: files were removed, and who wrote them may hold them open."""
+        return self.held_open or any(path[0] == "disk" for path in self.changed if path) or ANYTHING in self.changed
 
     def _set(self, path: Path, value: Any) -> None:
         if path == ANYTHING:
@@ -156,8 +164,13 @@ def _settles(novelty: Novelty, need: Need) -> bool:
     return _below(made, wanted) or (posixpath.dirname(wanted) == made and bool(_SELF_MADE.search(wanted)))
 
 
-def _with_followers(effects: Facts | None, state: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """The effects, what is left open before what is set, with what follows from them in the nature of things."""
+def _with_followers(
+    effects: Facts | None, state: Mapping[str, Any], *, frees: bool = False
+) -> Iterator[tuple[Path, Any]]:
+    """The effects, what is left open before what is set, with what follows from them in the nature of things.
+
+    A service that runs before and after was restarted: nothing else says of a running service that it runs.
+    """
     if effects is None:
         yield ANYTHING, UNKNOWN
         return
@@ -165,10 +178,13 @@ def _with_followers(effects: Facts | None, state: Mapping[str, Any]) -> Iterator
     settled = [(path, value) for path, value in effects.items() if value != UNKNOWN]
     followers: dict[Path, Any] = {}
     for path, value in effects.items():
-        if len(path) < 2 or get(state, path) == value:
+        restarted = path[0] == "services" and value == "running"
+        if len(path) < 2 or (get(state, path) == value and not restarted):
             continue
         if path[0] in ("services", "processes"):
             followers |= {("memory",): UNKNOWN, ("cpu",): UNKNOWN}
+            if frees:
+                followers[("disk",)] = UNKNOWN
         if path[0] == "services" and _RESOLVERS.search(path[1]):
             followers[("dns",)] = UNKNOWN
         if path[0] == "services" and _CLOCKS.search(path[1]):

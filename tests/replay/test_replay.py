@@ -392,3 +392,160 @@ def test_a_success_that_was_one_only_by_its_exit_code() -> None:
     strict = step("run", "run_command", argv=["webctl", "start"])
     good = succeeded(record(1, command, success=True, exit_code=3))
     assert replay(runbook(command), runbook(strict, version=2), [], [good]).verdict == "breaks"
+
+
+def test_a_longer_timeout_does_not_help_what_gave_up_by_itself() -> None:
+    quick = {**START, "timeout_seconds": 30}
+    patient = runbook({**quick, "timeout_seconds": 300}, version=2)
+    for error, seconds, code in (
+        ("connect to 10.0.0.7: Connection timed out", 3.0, 1),
+        ("read: Input/output error", 29.0, 1),
+    ):
+        result = failed(error, step=quick, record={"duration_seconds": seconds, "exit_code": code})
+        assert replay(runbook(quick), patient, [result], []).verdict == "unchanged", error
+    killed = failed("", step=quick, record={"duration_seconds": 30.0, "exit_code": 137}, error_message="killed")
+    assert replay(runbook(quick), patient, [killed], []).verdict == "plausible"
+
+
+def disk_full(after: str, *, output: str = "", action: str = "clean_directory") -> Any:
+    """A run whose cleaning gave no room back."""
+    steps = {"clean_directory": CLEAN, "find_large_files": LOOK}
+    mounts = {"mounts": {"/var/log": {"usage_percent": 97}}}
+    return failed(
+        executed_steps=[record(1, steps[action], success=True, output=output)],
+        state_before={"services": {"web": after}, "disk": mounts},
+        state_after={"services": {"web": after}, "disk": mounts},
+        checks=[{"id": "room", "check": "disk_usage_below", "params": {"path": "/var/log", "percent": 80}, "passed": False,
+                 "observed": 97}],
+        verification_passed=False,
+        error_message="verification room (disk_usage_below): 97",
+        error_step=None,
+    )  # fmt: skip
+
+
+CLEAN = step("clean", "clean_directory", path="/var/log/web", patterns=["*.log"], older_than_days=0)
+LOOK = step("look", "find_large_files", path="/var/log/web", min_size_mb=100)
+ROOM = {"id": "room", "check": "disk_usage_below", "params": {"path": "/var/log", "percent": 80}}
+AGAIN = step("again", "restart_service", name="web")
+
+
+def test_a_restart_lets_go_of_removed_files_that_are_held_open() -> None:
+    parent = runbook(CLEAN, verification=[ROOM])
+    after = runbook(CLEAN, AGAIN, verification=[ROOM], version=2)
+    assert replay(parent, after, [disk_full("running")], []).verdict == "plausible"
+    # Before anything was removed there is nothing to let go of, unless the recording shows it.
+    before = runbook(AGAIN, CLEAN, verification=[ROOM], version=2)
+    assert replay(parent, before, [disk_full("running")], []).verdict == "unchanged"
+    looks = runbook(LOOK, verification=[ROOM])
+    again = runbook(LOOK, AGAIN, verification=[ROOM], version=2)
+    assert replay(looks, again, [disk_full("running", action="find_large_files")], []).verdict == "unchanged"
+    held = "web 3320 root 5w REG 253,2 19095617536 0 131 /var/log/web/web.log (deleted)"
+    assert (
+        replay(looks, again, [disk_full("running", action="find_large_files", output=held)], []).verdict == "plausible"
+    )
+
+
+def test_a_restart_of_a_time_service_that_runs_may_set_the_clock() -> None:
+    right = {"id": "right", "check": "time_offset_below", "params": {"seconds": 1}}
+    wrong = step("again", "restart_service", name="chronyd")
+    result = failed(
+        "Failed to restart chronyd.service: Unit chronyd.service not found.",
+        step=wrong,
+        state_before={"services": {"chrony": "running", "cron": "running"}, "time": {"offset_seconds": 12.0}},
+    )
+
+    def verdict(name: str) -> str:
+        candidate = runbook(step("again", "restart_service", name=name), verification=[right], version=2)
+        return replay(runbook(wrong, verification=[right]), candidate, [result], []).verdict
+
+    assert verdict("chrony") == "plausible"
+    assert verdict("cron") == "unchanged"
+
+
+TEST = step("test", "run_command", argv=["nginx", "-t"])
+STOP = step("stop", "stop_service", name="web")
+STATUS = step("status", "run_command", argv=["webctl", "status"])
+
+
+def test_a_failure_that_vanishes_for_want_of_the_step_before_it_is_not_fixed() -> None:
+    parent = runbook(STOP, STATUS, verification=[ANSWERS])
+    result = failed(
+        executed_steps=[
+            record(1, STOP, success=True),
+            record(2, STATUS, success=False, error="webctl: connection refused, is web running?"),
+        ],
+        error_step=2,
+        error_message="webctl: connection refused, is web running?",
+        state_before={"services": {"web": "running"}, "endpoints": {"http://127.0.0.1:8080/": 200}},
+    )
+    for candidate in (
+        runbook(STATUS, verification=[ANSWERS], version=2),
+        runbook({**STOP, "when": "1 == 2"}, STATUS, verification=[ANSWERS], version=2),
+    ):
+        found = replay(parent, candidate, [result], [])
+        assert found.verdict == "unchanged"
+        assert "for want of stop" in found.runs[0].reason
+    moved = runbook(STATUS, STOP, step("start", "start_service", name="web"), verification=[ANSWERS], version=2)
+    assert replay(parent, moved, [result], []).verdict == "plausible"
+
+
+def test_a_failing_claim_that_holds_for_want_of_a_step_is_not_fixed() -> None:
+    held = failed(
+        executed_steps=[record(1, STOP, success=True)],
+        checks=[{"id": "running", "check": "service_running", "params": {"name": "web"}, "passed": False}],
+        verification_passed=False,
+        error_message="verification running (service_running): stopped",
+        error_step=None,
+        state_before={"services": {"web": "running"}},
+    )
+    look = step("look", "check_service_status", name="web")
+    assert replay(runbook(STOP), runbook(look, version=2), [held], []).verdict == "unchanged"
+    assert replay(runbook(STOP), runbook(STOP, START, version=2), [held], []).verdict in ("fixed", "plausible")
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        None,
+        {**TEST, "when": "false"},
+        {**TEST, "when": "host.os_id == 'nowhere'"},
+        {**TEST, "when": "state.services.db == 'running'"},
+        {**TEST, "on_failure": "continue"},
+        step("test", "run_command", argv=["true"]),
+        step("test", "run_command", argv=["sh", "-c", "echo fine && exit 0"]),
+        step("test", "run_script", shell="sh", script="sleep 2; :"),
+        step("test", "wait", seconds=1),
+        step("test", "check_disk_usage"),
+        step("test", "create_directory", path="/srv/elsewhere"),
+    ],
+)
+def test_a_failing_step_that_is_stepped_around_is_not_fixed(instead: dict[str, Any] | None) -> None:
+    reload = step("reload", "reload_service", name="web")
+    error = 'nginx: [emerg] unknown directive "procy_pass" in /etc/nginx/nginx.conf:12'
+    result = failed(error, step=TEST, state_before={"services": {"web": "running", "db": "stopped"}})
+    candidate = runbook(*([instead] if instead else []), reload, version=2)
+    found = replay(runbook(TEST, reload), candidate, [result], [])
+    assert found.verdict == "unchanged", found.summary
+
+
+def test_a_step_that_was_done_already_may_be_passed_over() -> None:
+    make = step("make", "run_command", argv=["mkdir", "/srv/spool/tmp"])
+    error = "mkdir: cannot create directory '/srv/spool/tmp': File exists"
+    state = {"services": {"web": "failed"}, "files": {"/srv/spool/tmp": {"exists": True}}}
+    once = {**make, "when": "not state.files['/srv/spool/tmp'].exists"}
+    found = replay(
+        runbook(make, START), runbook(once, START, version=2), [failed(error, step=make, state_before=state)], []
+    )
+    assert found.verdict in ("fixed", "plausible"), found.summary
+
+
+def test_a_claim_made_easier_is_no_fix() -> None:
+    parent = runbook(CLEAN, verification=[ROOM])
+    run = disk_full("running")
+    for claims in (
+        [{**ROOM, "params": {"path": "/var/log", "percent": 99}}],
+        [{"id": "room", "check": "command_succeeds", "params": {"argv": ["true"]}}],
+        [{"id": "there", "check": "file_exists", "params": {"path": "/"}}],
+    ):
+        found = replay(parent, runbook(CLEAN, verification=claims, version=2), [run], [])
+        assert found.verdict == "unchanged", claims
