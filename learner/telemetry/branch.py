@@ -10,8 +10,8 @@ from learner.repository.batch import tree_files
 from learner.repository.git import Git
 from learner.settings import TelemetrySettings
 from learner.telemetry import parse
-from learner.telemetry.archive import read_from
 from learner.telemetry.collect import read_files
+from learner.telemetry.parquet import read_from
 
 
 def tip(git: Git, remote: str, settings: TelemetrySettings) -> str | None:

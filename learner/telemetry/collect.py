@@ -17,8 +17,9 @@ from learner.repository.batch import FOLDER, in_pack_order, objects, stream, tre
 from learner.repository.git import Git
 from learner.repository.lean import Lean
 from learner.telemetry import parse
-from learner.telemetry.archive import ids, read_from
+from learner.telemetry.archive import ids
 from learner.telemetry.news import news
+from learner.telemetry.parquet import read_from
 from learner.telemetry.plain import plain
 from learner.telemetry.state import FoldState, State
 

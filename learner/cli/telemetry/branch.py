@@ -117,11 +117,11 @@ def export(
     skipped: list[SkippedFile] = []
     chosen = chosen_results(repo, folder, Choice(client_id=client, runbook=runbook, since=since), skipped)
     if kind == "parquet":
-        from learner.telemetry import archive as archiving
+        from learner.telemetry import parquet
 
         if output is None:
             raise click.UsageError("--format parquet needs --output FILE")
-        archiving.write(output, ((one.path, encoded(one), one) for one in chosen))
+        parquet.write(output, ((encoded(one), one) for one in chosen), plain=True)
     else:
         from learner.telemetry import otlp
 
