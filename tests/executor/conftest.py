@@ -297,12 +297,12 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 
 @pytest.fixture
-def gpg(tmp_path: Path) -> Iterator[Path]:
+def gpg() -> Iterator[Path]:
     """A GnuPG home with a key of Dana's."""
     if not shutil.which("gpg"):
         pytest.skip("gpg is not installed")
-    home = Path("/tmp") / f"learner-gpg-{tmp_path.name}"
-    home.mkdir(mode=0o700)
+    # gpg-agent's socket has room for some hundred characters
+    home = Path(tempfile.mkdtemp(prefix="learner-gpg-"))
     argv = [
         "gpg",
         "--homedir",

@@ -17,6 +17,9 @@ BODY_BYTES = 64 << 10
 NO_MEANS = 125
 """Exit code of a script of ours that found no program to work with."""
 
+WAY_SECONDS = 5.0
+"""What a question may take to get to a busy host and back, beside the time that its answer may take there."""
+
 
 class Runs(Protocol):
     """What can run a command."""
@@ -130,7 +133,11 @@ else stat -L -f '%Lp %z %Su %m %HT' -- "$1"; fi"""
 
 
 _CONNECT = """
-if command -v bash >/dev/null 2>&1; then exec bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2"; fi
+if command -v bash >/dev/null 2>&1; then
+  if timeout 1 true 2>/dev/null; then timeout "$3" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2"
+  else bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2"; fi
+  code=$?; case $code in 124|143) echo "timed out" >&2;; esac; exit $code
+fi
 if command -v nc >/dev/null 2>&1; then exec nc -z -w "$3" "$1" "$2"; fi
 if command -v python3 >/dev/null 2>&1; then exec python3 -c 'import socket,sys
 try: socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))
@@ -143,15 +150,25 @@ exit 125"""
 def connect(host: Runs, address: str, port: int, timeout_seconds: float) -> str | None:
     """None when a TCP connection succeeds, else why not.
 
-    Raises: `HostError` when the host has nothing to open one with.
+    Raises: `HostError` when the host has nothing to open one with, or does not say in time.
     """
-    seconds = max(1.0, timeout_seconds)
-    done = sh(host, _CONNECT, address, str(port), str(int(seconds)), timeout_seconds=seconds)
+    done = _asked(host, _CONNECT, address, str(port), seconds=max(1.0, timeout_seconds))
     if done.exit_code == NO_MEANS:
         raise HostError("none of bash, nc, python3, perl is there to open a connection with", "missing")
     if done.success:
         return None
-    return "timed out" if done.timed_out else reason(done.stderr) or "connection refused"
+    return reason(done.stderr) or "connection refused"
+
+
+def _asked(host: Runs, script: str, *arguments: str, seconds: float) -> Completed:
+    """A question that bounds itself to `seconds` on the host, which is its last argument there.
+
+    Raises: `HostError` when no answer came back: a slow way there says nothing about what was asked.
+    """
+    done = sh(host, script, *arguments, str(int(seconds)), timeout_seconds=seconds + WAY_SECONDS)
+    if done.timed_out:
+        raise HostError(f"no answer within {seconds + WAY_SECONDS:g} s", "unreachable")
+    return done
 
 
 def reason(words: str) -> str | None:
@@ -189,17 +206,16 @@ exit 125"""
 def http_get(host: Runs, url: str, timeout_seconds: float) -> HttpAnswer:
     """What an address answered, asked from the host.
 
-    Raises: `HostError` when the host has nothing to ask with.
+    Raises: `HostError` when the host has nothing to ask with, or does not say in time.
     """
-    seconds = max(1.0, timeout_seconds)
-    done = sh(host, _HTTP, url, str(int(seconds)), timeout_seconds=seconds + 1.0)
+    done = _asked(host, _HTTP, url, seconds=max(1.0, timeout_seconds))
     if done.exit_code == NO_MEANS:
         raise HostError("none of curl, python3, wget is there to ask with", "missing")
     body, _, status = done.stdout.rpartition("\nlearner-status:")
     # A status of 000 is curl's word for no answer.
     if status.isdigit() and int(status) >= 100:
         return HttpAnswer(int(status), body.encode()[:BODY_BYTES].decode("utf-8", "replace"))
-    if done.timed_out or done.exit_code == 28:
+    if done.exit_code == 28:
         return HttpAnswer(None, error="timed out")
     if done.exit_code == 7:
         return HttpAnswer(None, error=reason(done.stderr) or "connection refused")
@@ -217,7 +233,7 @@ if command -v getent >/dev/null 2>&1; then getent ahosts "$1" || getent hosts "$
 if command -v dscacheutil >/dev/null 2>&1; then dscacheutil -q host -a name "$1" | sed -n 's/^ip[v6]*_address: //p'; exit 0; fi
 if command -v nslookup >/dev/null 2>&1; then nslookup "$1" | sed -n '/^Name/,$s/^Address[^:]*: *//p'; exit 0; fi
 exit 125"""
-    done = sh(host, script, name, timeout_seconds=max(1.0, timeout_seconds))
+    done = sh(host, script, name, timeout_seconds=max(1.0, timeout_seconds) + WAY_SECONDS)
     if done.exit_code == NO_MEANS:
         raise HostError("none of getent, dscacheutil, nslookup is there to ask with", "missing")
     return sorted({line.split()[0] for line in done.stdout.splitlines() if line.split()})
