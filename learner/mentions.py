@@ -5,6 +5,7 @@ Triage tells failures apart by it, and replay asks of a change whether it touche
 
 from __future__ import annotations
 
+import ntpath
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,9 @@ _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD},}}")
 _URL = re.compile(r"\b(?:https?|tcp|redis|amqps?|postgres(?:ql)?|mysql|ldaps?)://[^\s\"'<>|\\^`{}]+", re.IGNORECASE)
 _PATH = re.compile(r"(?<![\w./:~-])(?:unix:(?://)?)?(/(?:[\w.@+~%-]|\\040)+(?:/+[\w.@+~%:-]+)*)/?")
 _QUOTED_PATH = re.compile(r"[\"'‘’“”`](/[^\"'‘’“”`\n]{1,400})[\"'‘’“”`]")
-_WINDOWS_PATH = re.compile(r"(?<![\w])([A-Za-z]:\\[^\s\"'<>|*?,;]+)")
+_WINDOWS_ROOT = r"(?:[A-Za-z]:\\|\\\\[A-Za-z0-9._-]+\\)"
+_WINDOWS_PATH = re.compile(rf"(?<![\w\\])({_WINDOWS_ROOT}[^\s\"'<>|*?,;]+)")
+_QUOTED_WINDOWS_PATH = re.compile(rf"[\"'‘’“”`]({_WINDOWS_ROOT}[^\"'‘’“”`<>|*?\n]{{1,400}})[\"'‘’“”`]")
 _UNIT = re.compile(r"(?<![\w/.-])([A-Za-z0-9][\w@:.\\-]*?)\.(?:service|socket)\b")
 _PORT_WORD = re.compile(r"\bport[ =:#]+(\d{1,5})\b", re.IGNORECASE)
 _HOST_PORT = re.compile(
@@ -122,8 +125,12 @@ def paths_in(text: str) -> list[str]:
             bare = bare.replace(match[0], " ")
     for match in _PATH.finditer(bare):
         _add_path(found, match[1])
+    for match in _QUOTED_WINDOWS_PATH.finditer(bare):
+        if not re.search(r" [-/]", match[1]):  # else a command line
+            _add_windows_path(found, match[1])
+            bare = bare.replace(match[0], " ")
     for match in _WINDOWS_PATH.finditer(bare):
-        found[match[1].rstrip(".,:;)]}\"'\\")] = None
+        _add_windows_path(found, match[1])
     return list(found)
 
 
@@ -132,6 +139,13 @@ def _add_path(found: dict[str, None], path: str) -> None:
     path = re.sub(r"(?::\d+)+:?$", "", path.rstrip(".,:;)]}\"'"))
     if len(path) > 1:
         found[posixpath.normpath(path)] = None
+
+
+def _add_windows_path(found: dict[str, None], path: str) -> None:
+    # `C:\web\run.ps1:12` is a place in a file.
+    path = re.sub(r"(?<=[^\\]):\d+$", "", path.rstrip(".,:;)]}\"'\\"))
+    if len(path) > len("C:\\"):
+        found[ntpath.normpath(path)] = None
 
 
 def addresses_in(text: str) -> list[tuple[str, int]]:

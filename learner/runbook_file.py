@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from learner.errors import LearnerError
-from learner.models.runbook import Runbook, problems
+from learner.models.problems import problems
+from learner.models.runbook import Runbook
 from learner.repository.objects import blob_id
 from learner.yaml_tree import Problem, Tree, YamlError, load
 

@@ -101,6 +101,8 @@ class Action(ABC, Generic[P]):
     name: ClassVar[str]
     Params: ClassVar[type[Strict]]
     platforms: ClassVar[tuple[str, ...]] = LINUX
+    tried_on: ClassVar[tuple[str, ...]] = LINUX
+    """The platforms among them on which its author's tests run it; elsewhere it is written by documentation."""
     read_only: ClassVar[bool] = False
     idempotent: ClassVar[bool] = True
     reversible: ClassVar[bool] = False
@@ -132,6 +134,7 @@ class Check(ABC, Generic[P]):
     name: ClassVar[str]
     Params: ClassVar[type[Strict]]
     platforms: ClassVar[tuple[str, ...]] = LINUX
+    tried_on: ClassVar[tuple[str, ...]] = LINUX
 
     @abstractmethod
     def probe(self, p: P) -> Probe:

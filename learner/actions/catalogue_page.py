@@ -21,9 +21,12 @@ these actions, every claim of its verification one of these checks; a proposal c
 Parameters: `name?` may be left out, `= value` is what it is then. Any value may be a template `{{ … }}`. *Reads only*: a
 dry run really runs it. *Again*: running it a second time changes nothing more. *Undo*: another action can take it back.
 
-What Linux has is run in this project's tests on a real Linux. **What stands under macOS and Windows is written against
-the platforms' documentation and is not run in these tests.** Hosts over SSH are POSIX hosts; Windows is run on by an
-executor on the host itself, or over WinRM.
+**A platform with a star was never tried:** there it is written against the platform's documentation; tests check its
+scripts with a grammar and its reading of documented answers, but none of it was ever run on such a host. A platform that
+is missing does not have the thing: Windows has no journal and no log rotation of its own, and certbot left it.
+
+Paths are absolute: `/srv/web`, on Windows `C:\\web` or `\\\\server\\web`; each is refused on the other's hosts. Windows is
+asked by PowerShell, 5.1 or 7, by an executor on the host itself or over WinRM; hosts over SSH are POSIX hosts.
 """
 _PLATFORMS = {"linux": "Linux", "darwin": "macOS", "windows": "Windows"}
 
@@ -46,26 +49,35 @@ def page(known: Catalogue | None = None) -> str:
             parts.append(
                 _table(("check", "parameters", "holds when", "platforms"), [_check(check) for check in checks])
             )
-    return "\n".join(parts)
+        parts += [note for group in (actions, checks) for thing in group for note in _notes(thing)]
+    return "\n".join(parts).replace("\n\n- ", "\n- ").replace("|\n- ", "|\n\n- ")
 
 
 def _action(action: Action[Any]) -> Sequence[str]:
     return (
-        f"`{action.name}`", _parameters(action.Params), _words(action), _where(action.platforms), _yes(action.read_only),
+        f"`{action.name}`", _parameters(action.Params), _words(action), _where(action), _yes(action.read_only),
         _yes(action.idempotent), _yes(action.reversible), f"{action.default_timeout_seconds:g} s",
     )  # fmt: skip
 
 
 def _check(check: Check[Any]) -> Sequence[str]:
-    return f"`{check.name}`", _parameters(check.Params), _words(check), _where(check.platforms)
+    return f"`{check.name}`", _parameters(check.Params), _words(check), _where(check)
+
+
+def _notes(thing: Action[Any] | Check[Any]) -> Sequence[str]:
+    """What is to be known about its parameters, a line each."""
+    said = ((name, info.description) for name, info in thing.Params.model_fields.items() if info.description)
+    return [f"- `{thing.name}`, `{name}`: {' '.join(words.split())}\n" for name, words in said]
 
 
 def _words(thing: object) -> str:
     return " ".join((type(thing).__doc__ or "").split())
 
 
-def _where(platforms: Sequence[str]) -> str:
-    return ", ".join(_PLATFORMS.get(platform, platform) for platform in platforms)
+def _where(thing: Action[Any] | Check[Any]) -> str:
+    return ", ".join(
+        _PLATFORMS.get(platform, platform) + ("" if platform in thing.tried_on else "*") for platform in thing.platforms
+    )
 
 
 def _yes(value: bool) -> str:

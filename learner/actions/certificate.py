@@ -8,13 +8,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from learner.actions.base import POSIX, UNKNOWN, Action, Capabilities, Check, Outcome, Probe, not_exactly_one
+from learner.actions.base import (
+    EVERYWHERE,
+    POSIX,
+    UNKNOWN,
+    Action,
+    Capabilities,
+    Check,
+    Outcome,
+    Probe,
+    not_exactly_one,
+)
 from learner.actions.host import Completed, Deadline, Host, HostError
 from learner.actions.network import Port
+from learner.actions.paths import HostPath, misplaced
+from learner.actions.powershell import Script
 from learner.facts import Facts, Path, get
 from learner.strict import Count, Matching, Strict
 
-CertificatePath = Annotated[str, Matching(r"/[^\x00\n]*", "A PEM file on the host; of a chain the first counts")]
 HostName = Annotated[str, Matching(r"[A-Za-z0-9._:\[\]-]+", "A host's name or address")]
 CertificateName = Annotated[
     str, Matching(r"[A-Za-z0-9*_][A-Za-z0-9*._-]*", "A certificate's name, as certbot lists it")
@@ -23,7 +34,8 @@ HTTPS = 443
 
 
 class CertificateParams(Strict):
-    path: CertificatePath | None = None
+    path: HostPath | None = None
+    """A PEM file on the host (on Windows also a DER one); of a chain the first counts."""
     host: HostName | None = None
     port: Port | None = None
     """443 when there is none."""
@@ -63,7 +75,20 @@ class CertificateProbe(Probe):
 
     def look(self, host: Host, timeout_seconds: float) -> Outcome:
         """`data.days_left` and `data.expires_at`, or the failure to read the certificate."""
-        seconds = max(1.0, timeout_seconds)
+        if why := misplaced(self.path, host.platform):
+            return Outcome.failed(f"refused: {why}")
+        ask = self._ask_windows if host.platform == "windows" else self._ask_openssl
+        read = ask(host, max(1.0, timeout_seconds))
+        if isinstance(read, Outcome):
+            return read
+        now, expires = read
+        left = int((expires - now).total_seconds() // 86_400)
+        data = {"days_left": left, "expires_at": expires.isoformat().replace("+00:00", "Z")}
+        words = f"{self.key}: {left} days left, until {data['expires_at']}"
+        return Outcome(True, words, data=data, facts={self.paths[0]: left})
+
+    def _ask_openssl(self, host: Host, seconds: float) -> tuple[datetime, datetime] | Outcome:
+        """The host's time and the end of the validity."""
         source, pem = (["-in", self.path], None) if self.path is not None else ([], self._fetched(host, seconds))
         if pem is not None and not pem.success:
             return Outcome.of(pem)
@@ -76,10 +101,21 @@ class CertificateProbe(Probe):
         expires = parse_enddate(rest)
         if expires is None:
             return Outcome.failed(f"{self.key}: openssl says no end of its validity: {rest.strip()}")
-        left = (expires - datetime.fromisoformat(now)).total_seconds() // 86_400
-        data = {"days_left": int(left), "expires_at": expires.isoformat().replace("+00:00", "Z")}
-        words = f"{self.key}: {int(left)} days left, until {data['expires_at']}"
-        return Outcome(True, words, data=data, facts={self.paths[0]: int(left)})
+        return datetime.fromisoformat(now), expires
+
+    def _ask_windows(self, host: Host, seconds: float) -> tuple[datetime, datetime] | Outcome:
+        """The same, by .NET's own classes."""
+        if self.path is None and self.host is None:
+            return Outcome.failed("neither a path nor a host is named")
+        milliseconds = int(seconds * 1000)
+        said = (
+            _FILE.ask(host, seconds, path=self.path)
+            if self.path is not None
+            else _SHOWN.ask(host, seconds + 1, address=str(self.host), port=self.port, milliseconds=milliseconds)
+        )
+        if isinstance(said, Outcome):
+            return said
+        return datetime.fromtimestamp(said["now"], UTC), datetime.fromtimestamp(said["until"], UTC)
 
     def _fetched(self, host: Host, seconds: float) -> Completed:
         """The certificate that the address presents, as PEM."""
@@ -97,6 +133,37 @@ class CertificateProbe(Probe):
             return Completed(0, pem[0])
         return Completed(done.exit_code or 1, stderr=f"{self.key} shows no certificate\n{done.stderr}")
 
+
+_READ = r"""
+function Tell($Certificate) { Answer @{ now = Seconds (Get-Date); until = Seconds $Certificate.NotAfter } }
+"""
+_FILE = Script(
+    _READ
+    + r"""
+$bytes = [IO.File]::ReadAllBytes($env:LEARNER_PATH)
+$text = [Text.Encoding]::ASCII.GetString($bytes)
+if ($text -match '-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----') { $bytes = [Convert]::FromBase64String($Matches[1]) }
+Tell (New-Object Security.Cryptography.X509Certificates.X509Certificate2 -ArgumentList (, $bytes))
+""",
+    ("now", "until"),
+)
+# Trusted or not, its dates can be read. Windows PowerShell offers old protocols unless it is told which; to 7 they are
+# the system's own. Source: Microsoft Learn, "SslProtocols Enum" (192, 768, 3072: TLS 1.0 to 1.2; 0: the system's).
+_SHOWN = Script(
+    _READ
+    + r"""
+$tcp = New-Object Net.Sockets.TcpClient
+try {
+  if (-not $tcp.ConnectAsync($env:LEARNER_ADDRESS.Trim('[', ']'), [int]$env:LEARNER_PORT).Wait([int]$env:LEARNER_MILLISECONDS)) { throw 'timed out' }
+  $tcp.ReceiveTimeout = [int]$env:LEARNER_MILLISECONDS; $tcp.SendTimeout = [int]$env:LEARNER_MILLISECONDS
+  $tls = New-Object Net.Security.SslStream($tcp.GetStream(), $false, { $true })
+  $protocols = [Security.Authentication.SslProtocols]$(if ($PSVersionTable.PSVersion.Major -ge 6) { 0 } else { 4032 })
+  $tls.AuthenticateAsClient($env:LEARNER_ADDRESS, $null, $protocols, $false)
+  Tell (New-Object Security.Cryptography.X509Certificates.X509Certificate2 -ArgumentList $tls.RemoteCertificate)
+} catch { throw $_.Exception.GetBaseException().Message } finally { $tcp.Close() }
+""",
+    ("now", "until"),
+)
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -131,7 +198,7 @@ class CheckCertificate(Action[CertificateParams]):
 
     name = "check_certificate"
     Params = CertificateParams
-    platforms = POSIX
+    platforms = EVERYWHERE
     read_only = True
 
     def reads(self, p: CertificateParams) -> tuple[Path, ...]:
@@ -152,7 +219,7 @@ class CheckCertificate(Action[CertificateParams]):
 
 
 class RenewCertificate(Action[RenewCertificateParams]):
-    """Renew a certificate that certbot manages, if it is due."""
+    """Renew a certificate that certbot manages, if it is due; certbot is no longer made for Windows."""
 
     name = "renew_certificate"
     Params = RenewCertificateParams
@@ -191,7 +258,7 @@ class CertificateValid(Check[CertificateParams]):
 
     name = "certificate_valid"
     Params = CertificateParams
-    platforms = POSIX
+    platforms = EVERYWHERE
 
     def probe(self, p: CertificateParams) -> Probe:
         return _probe(p)

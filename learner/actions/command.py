@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from learner.actions.base import EVERYWHERE, UNKNOWN, Action, Capabilities, Check, Outcome, Probe
-from learner.actions.file import AbsolutePath
 from learner.actions.host import Deadline, Host, HostError
+from learner.actions.paths import HostPath, is_windows, misplaced
+from learner.actions.powershell import POWERSHELL
 from learner.facts import Facts, Path, get
 from learner.strict import Integral, Strict, Text
 
@@ -22,13 +23,13 @@ SHELLS: Mapping[str, tuple[str, ...]] = {
     "sh": ("sh", "-eu", "-c"),
     "bash": ("bash", "-euo", "pipefail", "-c"),
     "python": ("python3", "-c"),
-    "powershell": ("powershell", "-NoProfile", "-NonInteractive", "-Command"),
+    "powershell": POWERSHELL,
 }
 
 
 class RunCommandParams(Strict):
     argv: Argv
-    cwd: AbsolutePath | None = None
+    cwd: HostPath | None = None
     env: Environment = {}
     stdin: str | None = None
     success_exit_codes: ExitCodes = (0,)
@@ -43,6 +44,7 @@ class RunScriptParams(Strict):
 
 class CommandParams(Strict):
     argv: Argv
+    env: Environment = {}
 
 
 class RunCommand(Action[RunCommandParams]):
@@ -56,10 +58,13 @@ class RunCommand(Action[RunCommandParams]):
     def capabilities(self, p: RunCommandParams) -> Capabilities:
         return Capabilities(
             commands=frozenset({p.argv[0]}),
-            paths=frozenset(a for a in p.argv[1:] if a.startswith("/")) | ({p.cwd} if p.cwd else set()),
+            paths=frozenset(a for a in p.argv[1:] if a.startswith("/") or is_windows(a))
+            | ({p.cwd} if p.cwd else set()),
         )
 
     def run(self, p: RunCommandParams, host: Host, deadline: Deadline) -> Outcome:
+        if why := misplaced(p.cwd, host.platform):
+            return Outcome.failed(f"refused: {why}")
         done = host.run(p.argv, timeout_seconds=deadline.remaining(), env=p.env, cwd=p.cwd, stdin=p.stdin)
         return Outcome.of(done, success_exit_codes=p.success_exit_codes)
 
@@ -76,7 +81,8 @@ class RunScript(Action[RunScriptParams]):
         return Capabilities(commands=frozenset({f"a {p.shell} script"}))
 
     def run(self, p: RunScriptParams, host: Host, deadline: Deadline) -> Outcome:
-        done = host.run([*SHELLS[p.shell], p.script], timeout_seconds=deadline.remaining(), env=p.env)
+        shell = ("python", "-c") if (p.shell, host.platform) == ("python", "windows") else SHELLS[p.shell]
+        done = host.run([*shell, p.script], timeout_seconds=deadline.remaining(), env=p.env)
         return Outcome.of(done, success_exit_codes=p.success_exit_codes)
 
 
@@ -85,6 +91,7 @@ class CommandProbe(Probe):
     """`commands["<argv>"]`: the exit code of a command that only looks."""
 
     argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -92,7 +99,7 @@ class CommandProbe(Probe):
 
     def read(self, host: Host, timeout_seconds: float) -> Facts:
         try:
-            done = host.run(self.argv, timeout_seconds=min(timeout_seconds, 30.0))
+            done = host.run(self.argv, timeout_seconds=min(timeout_seconds, 30.0), env=dict(self.env))
         except HostError:
             return {self.paths[0]: UNKNOWN}
         return {self.paths[0]: UNKNOWN if done.timed_out else done.exit_code}
@@ -106,7 +113,7 @@ class CommandSucceeds(Check[CommandParams]):
     platforms = EVERYWHERE
 
     def probe(self, p: CommandParams) -> Probe:
-        return CommandProbe(p.argv)
+        return CommandProbe(p.argv, tuple(p.env.items()))
 
     def holds(self, p: CommandParams, state: Mapping[str, Any]) -> bool | None:
         value = get(state, ("commands", " ".join(p.argv)), UNKNOWN)

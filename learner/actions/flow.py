@@ -31,6 +31,7 @@ class Wait(Action[WaitParams]):
     name = "wait"
     Params = WaitParams
     platforms = EVERYWHERE
+    tried_on = EVERYWHERE  # they touch no host
     read_only = True
 
     def run(self, p: WaitParams, host: Host, deadline: Deadline) -> Outcome:
@@ -49,6 +50,7 @@ class Assert(Action[AssertParams]):
     name = "assert"
     Params = AssertParams
     platforms = EVERYWHERE
+    tried_on = EVERYWHERE  # they touch no host
     read_only = True
 
     def run(self, p: AssertParams, host: Host, deadline: Deadline) -> Outcome:
@@ -61,6 +63,7 @@ class Escalate(Action[EscalateParams]):
     name = "escalate"
     Params = EscalateParams
     platforms = EVERYWHERE
+    tried_on = EVERYWHERE  # they touch no host
     read_only = True
 
     def run(self, p: EscalateParams, host: Host, deadline: Deadline) -> Outcome:

@@ -231,11 +231,13 @@ class FlushDnsCache(Action[NoParams]):
         return {("dns",): UNKNOWN}
 
     def capabilities(self, p: NoParams) -> Capabilities:
-        return Capabilities(commands=frozenset({"resolvectl"}))
+        return Capabilities(commands=frozenset({"resolvectl", "dscacheutil", "killall", "ipconfig"}))
 
     def run(self, p: NoParams, host: Host, deadline: Deadline) -> Outcome:
-        # Source: resolvectl(1); dscacheutil(1) of macOS; Microsoft Learn, ipconfig.
-        argv = {"darwin": ("dscacheutil", "-flushcache"), "windows": ("ipconfig", "/flushdns")}.get(
+        # On macOS the daemon keeps answers of its own, which it drops on HUP.
+        # Source: resolvectl(1); Apple Support, "Reset the DNS cache"; Microsoft Learn, ipconfig.
+        of_macos = ("sh", "-c", "dscacheutil -flushcache && killall -HUP mDNSResponder")
+        argv = {"darwin": of_macos, "windows": ("ipconfig", "/flushdns")}.get(
             host.platform, ("resolvectl", "flush-caches")
         )
         return Outcome.of(host.run(argv, timeout_seconds=deadline.remaining()))

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from learner.actions import Capabilities, catalogue
+from learner.actions.paths import below, is_windows
 from learner.audits.code import readings, running
 from learner.models import CapabilityDiff, Runbook
 from learner.models.runbook import templated
@@ -47,11 +48,9 @@ def phrases(runbook: Runbook) -> frozenset[str]:
                     found.add(f"command {command.words[0] if '/' in command.words[0] else command.name}")
                 if command.name in ("sudo", "doas", "su", "pkexec", "runuser"):
                     found.add("privilege sudo")
-                found.update(f"path {word}" for word in command.words[1:] if word.startswith("/") and len(word) > 1)
+                found.update(f"path {word}" for word in command.words[1:] if _is_path(word))
                 found.update(
-                    f"path {target}"
-                    for _, target in command.redirects
-                    if target.startswith("/") and target != "/dev/null"
+                    f"path {target}" for _, target in command.redirects if _is_path(target) and target != "/dev/null"
                 )
     for claim in runbook.verification:
         found.update(_of(known.checks[claim.check], claim.params, runbook))
@@ -89,6 +88,10 @@ def _said(capabilities: Capabilities) -> Iterator[str]:
         yield from (f"{word} {value}" for value in values)
 
 
+def _is_path(word: str) -> bool:
+    return (word.startswith("/") and len(word) > 1) or is_windows(word)
+
+
 def _covers(wider: str, narrower: str) -> bool:
     """Whether a phrase lets in what another one said, and more."""
     kind, _, value = wider.partition(" ")
@@ -104,7 +107,7 @@ def _covers(wider: str, narrower: str) -> bool:
     if kind == "path":
         if any(c in value for c in "*?["):
             return fnmatch.fnmatchcase(other, value) or fnmatch.fnmatchcase(other.replace("*", "x"), value)
-        return other.startswith(value.rstrip("/") + "/")
+        return below(other, value)
     if kind == "host":
         return value.startswith(("0.0.0.0", "*")) and other.rpartition(":")[2] == value.rpartition(":")[2]  # noqa: S104
     return False

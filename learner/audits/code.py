@@ -61,11 +61,9 @@ def running(runbook: Runbook, step: Step) -> Running:
     )
 
 
-def running_check(runbook: Runbook, argv: Any) -> Running:
+def running_check(runbook: Runbook, params: Mapping[str, Any]) -> Running:
     """The same of a check's command."""
-    return _running(
-        Simple(tuple(map(str, words))) for words in readings(runbook, argv) if isinstance(words, list | tuple)
-    )
+    return _running(piece for filled in readings(runbook, params) for piece in _pieces(runbook, "run_command", filled))
 
 
 def _running(pieces: Iterable[Simple | Code]) -> Running:
@@ -87,9 +85,9 @@ def new_running(change: Change) -> Iterator[tuple[str, Running, StepPair | None]
     for check in change.checks:
         if check.new is None or check.new.check != "command_succeeds" or check.new == check.old:
             continue
-        now = running_check(change.new.runbook, check.new.params.get("argv", []))
+        now = running_check(change.new.runbook, check.new.params)
         old = check.old if check.old and check.old.check == "command_succeeds" else None
-        before = running_check(change.old.runbook, old.params.get("argv", [])) if old else Running((), ())
+        before = running_check(change.old.runbook, old.params) if old else Running((), ())
         yield check.where, _without(now, before), None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +18,10 @@ _FIELDS: Mapping[str, Kind] = {
     "patterns": "path", "url": "url", "host": "url", "script": "shell", "content": "content", "line": "content",
     "message": "words", "stdin": "content",
 }  # fmt: skip
+
+
+POSIX_SHELLS = frozenset(["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"])
+"""Shells that take `-c SCRIPT NAME ARGUMENTS…`."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,27 @@ def _of(params: Mapping[str, Any], thing: str) -> Iterator[Sink]:
 
 def _argv(argv: Any) -> Iterator[Sink]:
     words = argv if isinstance(argv, list | tuple) else [argv]
-    shell = is_shell(argv)
+    shell, code = is_shell(argv), inline_script(argv)
     for i, word in enumerate(words):
-        yield Sink("shell" if shell and i else "command", str(word), f"params.argv.{i}")
+        handed_over = code is not None and i > code
+        yield Sink("shell" if shell and i and not handed_over else "command", str(word), f"params.argv.{i}")
+
+
+def inline_script(argv: Any) -> int | None:
+    """Where in `sh -c SCRIPT NAME ARGUMENTS…` the script stands; None when argv is not just that.
+
+    What comes after it are `$0`, `$1` …: values for the script, no part of its text.
+    """
+    words = [str(word) for word in argv] if isinstance(argv, list | tuple) else []
+    if not words or words[0].rpartition("/")[2] not in POSIX_SHELLS:
+        return None
+    at = 1
+    while at < len(words) and re.fullmatch(r"[-+][A-Za-z]+", words[at]):
+        if words[at][0] == "-" and "c" in words[at]:
+            # In `-co pipefail` the option's name stands before the script; nobody writes that.
+            return at + 1 if at + 1 < len(words) and "o" not in words[at].lower() else None
+        at += 2 if words[at].lower().endswith("o") else 1
+    return None
 
 
 def is_shell(argv: Any) -> bool:

@@ -13,25 +13,24 @@ import pytest
 from pydantic import ValidationError
 
 from learner.actions.base import UNKNOWN
-from learner.actions.disk import (
-    CheckDiskUsage,
-    CleanDirectory,
-    CleanDirectoryParams,
+from learner.actions.disk.cleaning import CleanDirectory, CleanDirectoryParams, FindLargeFiles, FindLargeFilesParams
+from learner.actions.disk.posix import refusal
+from learner.actions.disk.upkeep import (
     CleanPackageCache,
+    RotateLogs,
+    RotateLogsParams,
+    VacuumJournal,
+    VacuumJournalParams,
+    freed_bytes,
+)
+from learner.actions.disk.usage import (
+    CheckDiskUsage,
     DiskParams,
     DiskProbe,
     DiskUsageBelow,
     DiskUsageBelowParams,
-    FindLargeFiles,
-    FindLargeFilesParams,
-    RotateLogs,
-    RotateLogsParams,
     Usage,
-    VacuumJournal,
-    VacuumJournalParams,
-    freed_bytes,
     parse_df,
-    refusal,
 )
 from learner.actions.host import Deadline
 from learner.actions.network import NoParams

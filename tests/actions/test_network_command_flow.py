@@ -101,7 +101,11 @@ def test_names() -> None:
 
 @pytest.mark.parametrize(
     ("platform", "argv"),
-    [("linux", "resolvectl flush-caches"), ("darwin", "dscacheutil -flushcache"), ("windows", "ipconfig /flushdns")],
+    [
+        ("linux", "resolvectl flush-caches"),
+        ("darwin", "sh -c dscacheutil -flushcache && killall -HUP mDNSResponder"),
+        ("windows", "ipconfig /flushdns"),
+    ],
 )
 def test_the_cache_of_names_is_flushed_by_what_the_platform_has(platform: str, argv: str) -> None:
     class Noted(LocalHost):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
 import subprocess
 import sys
@@ -16,26 +17,27 @@ from pydantic import ValidationError
 
 from learner.actions.base import UNKNOWN
 from learner.actions.host import Deadline
-from learner.actions.process import (
-    CpuProbe,
-    CpuUsageBelow,
+from learner.actions.process.actions import (
     FindProcesses,
     KillProcess,
     KillProcessParams,
-    MemoryProbe,
-    MemoryUsageBelow,
-    PercentParams,
     ProcessAbsent,
     ProcessNameParams,
     ProcessProbe,
     ProcessRunning,
     SetPriority,
     SetPriorityParams,
+)
+from learner.actions.process.posix import elapsed_seconds, parse_processes
+from learner.actions.process.scripts import script_in
+from learner.actions.process.vital_signs import (
+    CpuProbe,
+    CpuUsageBelow,
+    MemoryProbe,
+    MemoryUsageBelow,
+    PercentParams,
     busy_percent,
-    elapsed_seconds,
     parse_meminfo,
-    parse_processes,
-    script_of,
 )
 from learner.executor.hosts.local import LocalHost
 from learner.facts import merged
@@ -116,7 +118,7 @@ class TestNames:
         ],
     )
     def test_the_script_of_an_interpreter(self, args: str, script: str | None) -> None:
-        assert script_of(args) == script
+        assert script_in(args.split(), posixpath.basename) == script
 
     @pytest.mark.parametrize(
         ("etime", "seconds"), [("00:05", 5), ("01:02:03", 3723), ("2-01:02:03", 176523), ("  90:00".strip(), 5400)]
@@ -227,7 +229,7 @@ class TestOtherKindsOfPs:
         self.ps(tmp_path, "*etime*", monkeypatch)
         found = FindProcesses().run(ProcessNameParams(name=name), LocalHost(), soon())
         assert found.data["processes"][0]["age_seconds"] is None
-        assert kill(name=name, older_than_seconds=1).stderr.startswith("refused: this host's ps does not tell")
+        assert kill(name=name, older_than_seconds=1).stderr.startswith("refused: this host does not tell")
         assert kill(name=name).data["signalled"] == [child.pid]
 
     @pytest.mark.parametrize("condition", ["*comm*", "*args*"])
@@ -341,14 +343,14 @@ class TestKilling:
         with pytest.raises(ValidationError):
             KillProcessParams(pid=pid)
         done = KillProcess().run(KillProcessParams.model_construct(pid=1), LocalHost(), soon())
-        assert done.stderr.startswith("refused: 1 is the first process")
+        assert done.stderr.startswith("refused: 1 is what the system stands on")
 
     def test_never_itself_nor_what_it_descends_from(self) -> None:
         # Signal CONT does nothing to a process that runs: were the guard broken, no harm would come of it.
         for pid in (os.getpid(), os.getppid()):
             done = kill(pid=pid, signal="CONT")
             assert not done.success
-            assert done.stderr.startswith(f"refused: {pid} is the first process, this program")
+            assert done.stderr.startswith(f"refused: {pid} is what the system stands on, this program")
             assert done.data["spared"] == [pid]
 
     def test_an_ancestor_is_spared_while_others_of_its_name_are_ended(self, start: Start, tmp_path: Path) -> None:

@@ -74,3 +74,65 @@ def test_a_loose_pattern_is_no_pattern() -> None:
 def test_what_the_parent_did_is_not_new() -> None:
     old = command("sh", "-c", "cat {{ service }}")
     assert not found(RULE, book(old), book({**old, "timeout_seconds": 9}, version=2))
+
+
+def positional(text: str, *arguments: str, shell: str = "sh") -> dict[str, Any]:
+    return command(shell, "-c", text, "sh", *arguments)
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        positional('test -f "$1" && cat "$1"', "{{ file }}"),
+        positional('find . -name "$1" | head', "{{ file }}"),
+        positional('webctl "$1" | awk -v name="$2" \'$1 == name\'', "{{ service }}", "{{ file }}"),
+        command("bash", "-eu", "-o", "pipefail", "-c", 'cat "$1"', "bash", "{{ file }}"),
+        command("/bin/sh", "-ec", 'grep -q "$1" /etc/hosts', "sh", "{{ file }}"),
+        positional('[ "$(date +%s)" -lt "$1" ]', "{{ steps.start.exit_code }}"),
+    ],
+)
+def test_a_value_handed_to_a_script_as_an_argument_passes(new: dict[str, Any]) -> None:
+    assert level(RULE, new, parameters=OPEN) == "quiet"
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        positional("cat {{ file }}", "{{ file }}"),
+        positional('eval "$1"', "{{ file }}"),
+        positional('"$1" --now', "{{ file }}"),
+        positional("true; $1", "{{ file }}"),
+        positional('if "$1"; then :; fi', "{{ file }}"),
+        positional('"$@"', "{{ file }}"),
+        positional('exec "$@"', "x", "{{ file }}"),
+        positional('shift; sh -c "$1"', "x", "{{ file }}"),
+        positional('. "$1"', "{{ file }}"),
+        positional('awk "$1" /etc/hosts', "{{ file }}"),
+        positional('python3 -c "$1"', "{{ file }}"),
+        positional('ssh db1 "cat $1"', "{{ file }}"),
+        positional('trap "$1" EXIT', "{{ file }}"),
+        command("sh", "-c", 'eval "$0"', "{{ file }}"),
+        command("sudo", "sh", "-c", 'cat "$1"', "sh", "{{ file }}"),
+        command("ssh", "db1", "sh", "-c", 'cat "$1"', "sh", "{{ file }}"),
+        command("powershell", "-Command", "cat", "{{ file }}"),
+        command("bash", "-co", "pipefail", 'cat "$1"', "bash", "{{ file }}"),
+        command("sh", "-s", "--", "{{ file }}"),
+    ],
+)
+def test_an_argument_that_the_script_runs_is_blocked(new: dict[str, Any]) -> None:
+    assert level(RULE, new, parameters=OPEN) == "block"
+
+
+def test_an_unquoted_argument_warns() -> None:
+    assert level(RULE, positional("rm -f $1", "{{ file }}"), parameters=OPEN) == "warning"
+
+
+def test_a_claims_environment_is_read_as_a_steps_is() -> None:
+    def claim(text: str) -> dict[str, Any]:
+        params = {"argv": ["sh", "-c", text], "env": {"FILE": "{{ file }}"}}
+        return {"id": "claimed", "check": "command_succeeds", "params": params}
+
+    old = book(parameters=OPEN)
+    for text, wanted in (('test -f "$FILE"', []), ('eval "$FILE"', ["block"])):
+        new = book(version=2, parameters=OPEN, verification=[claim(text)])
+        assert [finding.level.value for finding in found(RULE, old, new)] == wanted

@@ -95,12 +95,14 @@ def test_launchd_states(said: Completed, status: str) -> None:
 @pytest.mark.parametrize(
     ("said", "status"),
     [
-        (Completed(0, "Running 0\r\n"), "running"),
-        (Completed(0, "Stopped 0\r\n"), "stopped"),
-        (Completed(0, "Stopped 1077\r\n"), "stopped"),
-        (Completed(0, "Stopped 1067\r\n"), "failed"),
-        (Completed(0, "Start Pending 0\r\n"), "stopped"),
-        (Completed(4), "unknown"),
+        (Completed(0, '{"code":0,"state":"Running"}\r\n'), "running"),
+        (Completed(0, '{"code":0,"state":"Stop Pending"}\r\n'), "running"),
+        (Completed(0, '{"code":0,"state":"Stopped"}\r\n'), "stopped"),
+        (Completed(0, '{"code":1077,"state":"Stopped"}\r\n'), "stopped"),
+        (Completed(0, '{"code":1067,"state":"Stopped"}\r\n'), "failed"),
+        (Completed(0, '{"code":0,"state":"Start Pending"}\r\n'), "stopped"),
+        (Completed(1, '{"error":"there is no service W3SVC"}\r\n'), "unknown"),
+        (Completed(1, "", "powershell: command not found"), "unknown"),
     ],
 )
 def test_windows_states(said: Completed, status: str) -> None:
@@ -108,11 +110,37 @@ def test_windows_states(said: Completed, status: str) -> None:
 
 
 def test_a_windows_services_name_never_becomes_script() -> None:
-    host = Answers(answers=[Completed(0)])
+    host = Answers(answers=[Completed(0, '{"status":"Running"}')])
     name = "x'; Remove-Item C:\\ #"
-    for order in ("start", "stop", "restart", "reload"):
-        getattr(WindowsServices(host), order)(name, 10.0)
+    for order in ("start", "stop", "restart"):
+        assert getattr(WindowsServices(host), order)(name, 10.0).success
+    WindowsServices(host).status(name)
     assert all(name not in " ".join(argv) and env["LEARNER_SERVICE"] == name for argv, env in host.asked)
+    host.asked.clear()
+    WindowsServices(host).reload("W3SVC", 10.0)
+    assert host.asked[0][0] == ("sc.exe", "control", "W3SVC", "paramchange")
+
+
+def test_why_a_windows_service_does_not_start_is_told() -> None:
+    host = Answers(answers=[Completed(1, '{"error":"Failed to start service \'W3SVC\'."}\r\n')])
+    done = WindowsServices(host).start("W3SVC", 10.0)
+    assert (done.success, done.stderr) == (False, "Failed to start service 'W3SVC'.")
+    late = WindowsServices(Answers(answers=[Completed(143, "", "", timed_out=True)])).start("W3SVC", 10.0)
+    assert late.timed_out
+
+
+def test_launchd_is_asked_until_a_daemon_has_ended() -> None:
+    def says(state: str) -> Completed:
+        return Completed(0, f"com.acme.web = {{\n\tstate = {state}\n\tlast exit code = 0\n}}")
+
+    host = Answers(answers=[says("running"), Completed(0), says("running"), says("not running")])
+    assert Launchd(host).stop("com.acme.web", 10.0).success
+    assert [argv[1] for argv, _ in host.asked] == ["print", "kill", "print", "print"]
+    idle = Answers(answers=[says("not running")])
+    assert Launchd(idle).stop("com.acme.web", 10.0).success
+    assert [argv[1] for argv, _ in idle.asked] == ["print"]
+    deaf = Launchd(Answers(answers=[says("running")])).stop("com.acme.web", 0.3)
+    assert (deaf.success, deaf.timed_out) == (False, True)
 
 
 @pytest.mark.parametrize(("platform", "kind"), [("darwin", Launchd), ("windows", WindowsServices)])

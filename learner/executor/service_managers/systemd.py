@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from learner.actions.host import Completed, Host, ServiceStatus
+from learner.executor.service_managers.orders import Orders
 
 _STATES: dict[str, ServiceStatus] = {
     "active": "running",
@@ -17,7 +18,7 @@ _STATES: dict[str, ServiceStatus] = {
 
 
 @dataclass(frozen=True)
-class Systemd:
+class Systemd(Orders):
     """Source: systemctl(1), "show" and ActiveState in systemd(1)."""
 
     host: Host
@@ -31,19 +32,7 @@ class Systemd:
             return "unknown"
         return _STATES.get(facts.get("ActiveState", ""), "unknown")
 
-    def start(self, name: str, timeout_seconds: float) -> Completed:
-        return self._order("start", name, timeout_seconds)
-
-    def stop(self, name: str, timeout_seconds: float) -> Completed:
-        return self._order("stop", name, timeout_seconds)
-
-    def restart(self, name: str, timeout_seconds: float) -> Completed:
-        return self._order("restart", name, timeout_seconds)
-
-    def reload(self, name: str, timeout_seconds: float) -> Completed:
-        return self._order("reload", name, timeout_seconds)
-
-    def _order(self, verb: str, name: str, timeout_seconds: float) -> Completed:
+    def order(self, verb: str, name: str, timeout_seconds: float) -> Completed:
         done = self.host.run(["systemctl", verb, "--", name], timeout_seconds=timeout_seconds)
         if done.success:
             return done

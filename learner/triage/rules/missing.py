@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 
+from learner.actions.paths import flavour
 from learner.mentions import paths_in
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
@@ -63,13 +63,13 @@ def missing_directory(seen: Seen, case: Case) -> Sign | None:
     line = first_line(seen.text, match)
     elsewhere = bool(case.on_another_system())
     for path in _named(seen):
-        folder = posixpath.dirname(path)
+        folder = flavour(path).dirname(path)
         if _EXECUTABLE.search(path) or seen.exists(path) or _dependency_socket(seen, path):
             continue
         if elsewhere and not VANISHING.match(path):
             continue
         absent = folder if seen.exists(folder) is False else path
-        if absent == folder or (seen.exists(path) is False and "." not in posixpath.basename(path)):
+        if absent == folder or (seen.exists(path) is False and "." not in flavour(path).basename(path)):
             return Sign(0.95, f"{absent} is not there, as the state before shows: “{line}”", seen.cite)
         if seen.exists(folder):
             continue  # then the file itself is missing
@@ -105,7 +105,7 @@ def missing_file(seen: Seen, case: Case) -> Sign | None:
                    if name.startswith(path) and name != path and isinstance(facts, dict) and facts.get("exists")]  # fmt: skip
         if backups:
             return Sign(0.85, f"{path} is gone and {backups[0]} is there: “{first_line(seen.text, match)}”", seen.cite)
-        if not _GIVEN.search(path) and seen.exists(posixpath.dirname(path)):
+        if not _GIVEN.search(path) and seen.exists(flavour(path).dirname(path)):
             return Sign(0.85, f"{path} is not there, its directory is: “{first_line(seen.text, match)}”", seen.cite)
     return None
 

@@ -1,27 +1,30 @@
-"""Files and directories."""
+"""What a step can do to files and directories."""
 
 from __future__ import annotations
 
-import posixpath
+from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
-from learner.actions.base import POSIX, UNKNOWN, Action, Capabilities, Check, Outcome, Probe
-from learner.actions.host import Deadline, FileStat, Host, HostError
-from learner.facts import Facts, Path, get
+from learner.actions.base import EVERYWHERE, UNKNOWN, Action, Capabilities, Outcome
+from learner.actions.file import posix, windows
+from learner.actions.file.probe import FileProbe, PathParams, facts_of, there
+from learner.actions.host import Deadline, FileStat, Host
+from learner.actions.paths import HostPath, flavour, misplaced, path_fields
+from learner.facts import Facts, Path
 from learner.strict import Matching, Strict
 
-AbsolutePath = Annotated[str, Matching(r"[/~A-Za-z][^\x00\n]*", "A path on the host")]
 Mode = Annotated[str, Matching(r"[0-7]{3,4}", 'Octal permissions as a quoted string, such as "0755"')]
-Owner = Annotated[str, Matching(r"[A-Za-z0-9_.$-]+(:[A-Za-z0-9_.$-]+)?", "user or user:group")]
+Owner = Annotated[
+    str,
+    Matching(
+        r"[A-Za-z0-9_.$-]+(:[A-Za-z0-9_.$-]+)?|[A-Za-z0-9_.$ -]+\\[A-Za-z0-9_.$ -]+",
+        r"user or user:group; on Windows also DOMAIN\user",
+    ),
+]
 Group = Annotated[str, Matching(r"[A-Za-z0-9_.$-]+", "A group's name")]
 
 SUFFIX = ".learner-backup"
-
-
-class PathParams(Strict):
-    path: AbsolutePath
 
 
 class CreateDirectoryParams(PathParams):
@@ -40,12 +43,12 @@ class WriteFileParams(PathParams):
 
 
 class CopyFileParams(Strict):
-    source: AbsolutePath
-    destination: AbsolutePath
+    source: HostPath
+    destination: HostPath
 
 
 class BackupParams(PathParams):
-    backup_dir: AbsolutePath | None = None
+    backup_dir: HostPath | None = None
 
 
 class SetPermissionsParams(PathParams):
@@ -60,63 +63,55 @@ class EnsureLineParams(PathParams):
     """A text; the first line that starts with it is replaced instead of one being added."""
 
 
-@dataclass(frozen=True)
-class FileProbe(Probe):
-    """`files.<path>`: exists, size_bytes, mode, modified_at (seconds since the epoch)."""
-
-    path: str
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return (("files", self.path),)
-
-    def read(self, host: Host, timeout_seconds: float) -> Facts:
-        at = ("files", self.path)
-        try:
-            found = host.stat(self.path)
-        except HostError:
-            return {(*at, "exists"): UNKNOWN}
-        return facts_of(self.path, found)
-
-
-def facts_of(path: str, found: FileStat | None) -> Facts:
-    """The facts of a file that was looked at."""
-    at = ("files", path)
-    if found is None:
-        return {(*at, "exists"): False}
-    facts: Facts = {
-        (*at, "exists"): True,
-        (*at, "mode"): found.mode,
-        (*at, "modified_at"): round(found.modified_at),
-    }
-    if found.kind == "file":
-        facts[(*at, "size_bytes")] = found.size_bytes
-    return facts
-
-
-def _there(path: str, state: Mapping[str, Any]) -> bool | None:
-    value = get(state, ("files", path, "exists"), UNKNOWN)
-    return None if value == UNKNOWN else bool(value)
-
-
-def _command(host: Host, deadline: Deadline, *argv: str) -> Outcome:
-    return Outcome.of(host.run(argv, timeout_seconds=deadline.remaining()))
-
-
 def backup_path(path: str, backup_dir: str | None) -> str:
     """Where the backup of `path` stands."""
-    return posixpath.join(backup_dir, posixpath.basename(path) + SUFFIX) if backup_dir else path + SUFFIX
+    if backup_dir is None:
+        return path + SUFFIX
+    return str(flavour(backup_dir).join(backup_dir, flavour(path).basename(path) + SUFFIX))
+
+
+class FileSystem(Protocol):
+    """What a platform can do to files; the modules `posix` and `windows` are two."""
+
+    def refusal(self, mode: str | None = None, owner: str | None = None, group: str | None = None) -> str | None:
+        """Why the platform can't set what is asked for; None when it can."""
+        ...
+
+    def make_directory(self, host: Host, deadline: Deadline, path: str, mode: str | None = None) -> Outcome: ...
+    def remove(self, host: Host, deadline: Deadline, path: str) -> Outcome: ...
+    def copy(self, host: Host, deadline: Deadline, source: str, destination: str) -> Outcome: ...
+    def permit(
+        self, host: Host, deadline: Deadline, path: str, mode: str | None = None, owner: str | None = None,
+        group: str | None = None,
+    ) -> Outcome: ...  # fmt: skip
+    def is_alive(self, host: Host, pid: int) -> bool: ...
+
+
+def system_of(host: Host) -> FileSystem:
+    """What the host's platform can do to files."""
+    return windows if host.platform == "windows" else posix
 
 
 class _FileAction(Action[Any]):
     Params: ClassVar[type[Strict]] = PathParams
-    platforms = POSIX
+    platforms = EVERYWHERE
 
     def reads(self, p: Any) -> tuple[Path, ...]:
         return (("files", p.path),)
 
     def capabilities(self, p: Any) -> Capabilities:
         return Capabilities(paths=frozenset({p.path}))
+
+    def run(self, p: Any, host: Host, deadline: Deadline) -> Outcome:
+        asked = {name: getattr(p, name, None) for name in ("mode", "owner", "group")}
+        refused = [misplaced(getattr(p, name), host.platform) for name in path_fields(type(p))]
+        if why := next(filter(None, (*refused, system_of(host).refusal(**asked))), None):
+            return Outcome.failed(f"refused: {why}")
+        return self.work(p, host, deadline, system_of(host))
+
+    @abstractmethod
+    def work(self, p: Any, host: Host, deadline: Deadline, system: FileSystem) -> Outcome:
+        """Do it on a host on which it can be done."""
 
 
 class CreateDirectory(_FileAction):
@@ -130,12 +125,10 @@ class CreateDirectory(_FileAction):
         now = {("files", p.path, "exists"): True}
         return now | ({("files", p.path, "mode"): p.mode.zfill(4)} if p.mode else {})
 
-    def run(self, p: CreateDirectoryParams, host: Host, deadline: Deadline) -> Outcome:
-        done = _command(host, deadline, "mkdir", "-p", *(["-m", p.mode] if p.mode else []), "--", p.path)
-        if done.success and p.mode:
-            done = _command(host, deadline, "chmod", p.mode, "--", p.path)
-        if done.success and p.owner:
-            done = _command(host, deadline, "chown", p.owner, "--", p.path)
+    def work(self, p: CreateDirectoryParams, host: Host, deadline: Deadline, system: FileSystem) -> Outcome:
+        done = system.make_directory(host, deadline, p.path, p.mode)
+        if done.success and (p.mode or p.owner):
+            done = system.permit(host, deadline, p.path, p.mode, p.owner)
         return done.seen(FileProbe(p.path).read(host, 5.0))
 
 
@@ -146,23 +139,25 @@ class RemoveFile(_FileAction):
     Params = RemoveFileParams
 
     def effects(self, p: RemoveFileParams, facts: Mapping[str, Any]) -> Facts | None:
-        return {} if _there(p.path, facts) is False else {("files", p.path, "exists"): False}
+        return {} if there(p.path, facts) is False else {("files", p.path, "exists"): False}
 
-    def run(self, p: RemoveFileParams, host: Host, deadline: Deadline) -> Outcome:
+    def work(self, p: RemoveFileParams, host: Host, deadline: Deadline, system: FileSystem) -> Outcome:
         found = host.stat(p.path)
         if found is None:
-            return Outcome(True, stdout="nothing to remove", data={"removed": False}, facts=facts_of(p.path, None))
+            return Outcome(
+                True, stdout="nothing to remove", data={"removed": False}, facts=facts_of(p.path, None, host.platform)
+            )
         if found.kind == "directory":
-            return Outcome.failed(f"{p.path} is a directory", facts=facts_of(p.path, found))
+            return Outcome.failed(f"{p.path} is a directory", facts=facts_of(p.path, found, host.platform))
         if p.only_if == "stale_pid":
             text = host.read_file(p.path, 64).decode("utf-8", "replace").strip()
-            if text.isdigit() and host.run(["ps", "-p", text, "-o", "pid="], timeout_seconds=5.0).success:
+            if text.isdigit() and system.is_alive(host, int(text)):
                 return Outcome.failed(
                     f"{p.path}: process {text} is alive",
                     data={"pid": int(text)},
-                    facts=facts_of(p.path, found),
+                    facts=facts_of(p.path, found, host.platform),
                 )
-        done = _command(host, deadline, "rm", "-f", "--", p.path)
+        done = system.remove(host, deadline, p.path)
         return Outcome(done.success, done.stdout, done.stderr, done.exit_code, {"removed": done.success}).seen(
             FileProbe(p.path).read(host, 5.0)
         )
@@ -186,18 +181,20 @@ class WriteFile(_FileAction):
     def capabilities(self, p: WriteFileParams) -> Capabilities:
         return Capabilities(paths=frozenset({p.path}), privileges=frozenset({"write files"}))
 
-    def run(self, p: WriteFileParams, host: Host, deadline: Deadline) -> Outcome:
+    def work(self, p: WriteFileParams, host: Host, deadline: Deadline, system: FileSystem) -> Outcome:
         content = p.content.encode()
         found = host.stat(p.path)
         if found and found.size_bytes == len(content) and host.read_file(p.path, len(content) + 1) == content:
             if p.mode and found.mode != p.mode.zfill(4):
-                return _command(host, deadline, "chmod", p.mode, "--", p.path).seen(FileProbe(p.path).read(host, 5.0))
-            return Outcome(True, stdout="already so", data={"changed": False}, facts=facts_of(p.path, found))
+                return system.permit(host, deadline, p.path, p.mode).seen(FileProbe(p.path).read(host, 5.0))
+            return Outcome(
+                True, stdout="already so", data={"changed": False}, facts=facts_of(p.path, found, host.platform)
+            )
         if found and p.backup:
-            kept = _command(host, deadline, "cp", "-p", "--", p.path, p.path + SUFFIX)
+            kept = system.copy(host, deadline, p.path, p.path + SUFFIX)
             if not kept.success:
                 return kept
-        host.write_file(p.path, content, p.mode or (found.mode if found else None))
+        host.write_file(p.path, content, p.mode or _mode(found, host))
         return Outcome(True, data={"changed": True}, facts=FileProbe(p.path).read(host, 5.0))
 
 
@@ -216,8 +213,8 @@ class CopyFile(_FileAction):
     def capabilities(self, p: CopyFileParams) -> Capabilities:
         return Capabilities(paths=frozenset({p.source, p.destination}))
 
-    def run(self, p: CopyFileParams, host: Host, deadline: Deadline) -> Outcome:
-        done = _command(host, deadline, "cp", "-p", "--", p.source, p.destination)
+    def work(self, p: CopyFileParams, host: Host, deadline: Deadline, system: FileSystem) -> Outcome:
+        done = system.copy(host, deadline, p.source, p.destination)
         return done.seen(FileProbe(p.destination).read(host, 5.0))
 
 
@@ -233,11 +230,11 @@ class BackupFile(_FileAction):
     def capabilities(self, p: BackupParams) -> Capabilities:
         return Capabilities(paths=frozenset({p.path, backup_path(p.path, p.backup_dir)}))
 
-    def run(self, p: BackupParams, host: Host, deadline: Deadline) -> Outcome:
+    def work(self, p: BackupParams, host: Host, deadline: Deadline, system: FileSystem) -> Outcome:
         target = backup_path(p.path, p.backup_dir)
-        if p.backup_dir and not (made := _command(host, deadline, "mkdir", "-p", "--", p.backup_dir)).success:
+        if p.backup_dir and not (made := system.make_directory(host, deadline, p.backup_dir)).success:
             return made
-        done = _command(host, deadline, "cp", "-p", "--", p.path, target)
+        done = system.copy(host, deadline, p.path, target)
         return done.seen(FileProbe(target).read(host, 5.0))
 
 
@@ -256,8 +253,8 @@ class RestoreFile(_FileAction):
     def capabilities(self, p: BackupParams) -> Capabilities:
         return Capabilities(paths=frozenset({p.path, backup_path(p.path, p.backup_dir)}))
 
-    def run(self, p: BackupParams, host: Host, deadline: Deadline) -> Outcome:
-        done = _command(host, deadline, "cp", "-p", "--", backup_path(p.path, p.backup_dir), p.path)
+    def work(self, p: BackupParams, host: Host, deadline: Deadline, system: FileSystem) -> Outcome:
+        done = system.copy(host, deadline, backup_path(p.path, p.backup_dir), p.path)
         return done.seen(FileProbe(p.path).read(host, 5.0))
 
 
@@ -273,11 +270,8 @@ class SetPermissions(_FileAction):
     def capabilities(self, p: SetPermissionsParams) -> Capabilities:
         return Capabilities(paths=frozenset({p.path}), privileges=frozenset({"change permissions"}))
 
-    def run(self, p: SetPermissionsParams, host: Host, deadline: Deadline) -> Outcome:
-        done = Outcome(True, stdout="nothing asked for")
-        for wanted, command in ((p.mode, "chmod"), (p.owner, "chown"), (p.group, "chgrp")):
-            if wanted and done.success:
-                done = _command(host, deadline, command, wanted, "--", p.path)
+    def work(self, p: SetPermissionsParams, host: Host, deadline: Deadline, system: FileSystem) -> Outcome:
+        done = system.permit(host, deadline, p.path, p.mode, p.owner, p.group)
         return done.seen(FileProbe(p.path).read(host, 5.0))
 
 
@@ -293,55 +287,40 @@ class EnsureLine(_FileAction):
     def capabilities(self, p: EnsureLineParams) -> Capabilities:
         return Capabilities(paths=frozenset({p.path}), privileges=frozenset({"write files"}))
 
-    def run(self, p: EnsureLineParams, host: Host, deadline: Deadline) -> Outcome:
+    def work(self, p: EnsureLineParams, host: Host, deadline: Deadline, system: FileSystem) -> Outcome:
         found = host.stat(p.path)
         if found and found.size_bytes > 1 << 20:
-            return Outcome.failed(f"{p.path} is larger than 1 MiB", facts=facts_of(p.path, found))
-        old = host.read_file(p.path).decode("utf-8", "surrogateescape") if found else ""
-        lines = old.split("\n")
-        end = "\n" if old.endswith("\n") or not old else ""
-        body = lines[:-1] if old.endswith("\n") or not old else lines
-        if p.line in body:
-            return Outcome(True, stdout="already so", data={"changed": False}, facts=facts_of(p.path, found))
-        at = next((i for i, line in enumerate(body) if p.match and line.startswith(p.match)), None)
-        body = [*body, p.line] if at is None else [*body[:at], p.line, *body[at + 1 :]]
-        text = "\n".join(body) + (end or ("\n" if at is None else ""))
-        host.write_file(p.path, text.encode("utf-8", "surrogateescape"), found.mode if found else None)
+            return Outcome.failed(f"{p.path} is larger than 1 MiB", facts=facts_of(p.path, found, host.platform))
+        held = host.read_file(p.path) if found else b""
+        if held.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return Outcome.failed(f"{p.path} is UTF-16", facts=facts_of(p.path, found, host.platform))
+        text = with_line(held.decode("utf-8", "surrogateescape"), p.line, p.match, host.platform)
+        if text is None:
+            return Outcome(
+                True, stdout="already so", data={"changed": False}, facts=facts_of(p.path, found, host.platform)
+            )
+        host.write_file(p.path, text.encode("utf-8", "surrogateescape"), _mode(found, host))
         return Outcome(True, data={"changed": True}, facts=FileProbe(p.path).read(host, 5.0))
 
 
-class _FileCheck(Check[PathParams]):
-    Params = PathParams
-    platforms = POSIX
-
-    def probe(self, p: PathParams) -> Probe:
-        return FileProbe(p.path)
-
-    def capabilities(self, p: PathParams) -> Capabilities:
-        return Capabilities(paths=frozenset({p.path}))
-
-
-class FileExists(_FileCheck):
-    """Something stands at the path."""
-
-    name = "file_exists"
-
-    def holds(self, p: PathParams, state: Mapping[str, Any]) -> bool | None:
-        return _there(p.path, state)
+def with_line(text: str, line: str, match: str | None, platform: str) -> str | None:
+    """`text` with `line` in it, its line ends kept; None when it holds the line already."""
+    windows_ends = text.count("\r\n") == text.count("\n") > 0 if text else platform == "windows"
+    end = "\r\n" if windows_ends else "\n"
+    body = text.removesuffix(end).split(end) if text else []
+    if line in body:
+        return None
+    at = next((i for i, held in enumerate(body) if match and held.startswith(match)), None)
+    if at is None:
+        return end.join([*body, line]) + end
+    return end.join([*body[:at], line, *body[at + 1 :]]) + (end if text.endswith(end) else "")
 
 
-class FileAbsent(_FileCheck):
-    """Nothing stands at the path."""
-
-    name = "file_absent"
-
-    def holds(self, p: PathParams, state: Mapping[str, Any]) -> bool | None:
-        found = _there(p.path, state)
-        return None if found is None else not found
+def _mode(found: FileStat | None, host: Host) -> str | None:
+    return found.mode if found and host.platform != "windows" else None
 
 
-ACTIONS = (
+ACTIONS: tuple[Action[Any], ...] = (
     CreateDirectory(), RemoveFile(), WriteFile(), CopyFile(), BackupFile(), RestoreFile(), SetPermissions(),
     EnsureLine(),
 )  # fmt: skip
-CHECKS = (FileExists(), FileAbsent())
