@@ -36,7 +36,7 @@ def body(
 ) -> str:
     """The body in GitHub-flavoured Markdown. `old` and `new` are the versions it changes; a pattern changes none."""
     if old is None or new is None:
-        parts = _pattern(up, links)
+        parts = _pattern(up)
     elif up.kind == "revert":
         parts = _revert(up, old, new, results, links)
     else:
@@ -79,7 +79,8 @@ def _revert(
     ]
 
 
-def _pattern(up: FollowUp, links: Links) -> list[str]:
+def _pattern(up: FollowUp) -> list[str]:
+    """No link leads to the evidence: its path would name the client, and this page is for all of them."""
     head = [
         "> [!IMPORTANT]",
         f"> **{up.ref} proved better than the version before it.** {_APART}",
@@ -90,7 +91,7 @@ def _pattern(up: FollowUp, links: Links) -> list[str]:
     ]
     operations = up.edit.operations if up.edit else ()
     edit = ["## The edit that proved itself", "", "| change | because |", "|---|---|"]
-    edit += [f"| {described(one)} | {' '.join(links.of(c) for c in one.because[:3])} |" for one in operations]
+    edit += [f"| {described(one)} | {' '.join(map(code, one.because[:3]))} |" for one in operations]
     checks = "\n".join([
         "## What to look at", "",
         "- `match.error`: would it also find failures that have another cause? Then narrow it, on this branch.",
