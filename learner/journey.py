@@ -14,6 +14,7 @@ from learner.pipeline import Job, plan
 from learner.pipeline import look as pipeline_look
 from learner.report.metrics import versions
 from learner.repository import refs
+from learner.repository.lean import Lean
 from learner.runbook_file import RunbookFile
 from learner.telemetry import collect as reading
 from learner.telemetry.state import State
@@ -42,12 +43,13 @@ class Known:
     runbooks: Mapping[str, RunbookFile]
     commit: str | None
     main: str
+    lean: Lean | None = None
 
 
 def look(job: Job) -> Known:
     """What there is to know now. Asks no model and writes nothing."""
     seen = pipeline_look(job)
-    return Known(job, plan(job, seen), seen.memory, seen.state, seen.runbooks, seen.telemetry, seen.main)
+    return Known(job, plan(job, seen), seen.memory, seen.state, seen.runbooks, seen.telemetry, seen.main, seen.lean)
 
 
 def of_execution(known: Known, execution_id: str) -> tuple[Hop, ...]:
@@ -61,7 +63,7 @@ def of_runbook(known: Known, runbook: str) -> tuple[Hop, ...]:
 
 
 def _of_execution(known: Known, execution_id: str) -> Iterator[Hop]:
-    result = reading.results(known.job.git, known.commit, [execution_id]).get(execution_id)
+    result = reading.results(known.job.git, known.commit, [execution_id], lean=known.lean).get(execution_id)
     if result is None:
         yield from _not_on_telemetry(known, execution_id)
         return
@@ -80,9 +82,13 @@ def _not_on_telemetry(known: Known, execution_id: str) -> Iterator[Hop]:
             yield Hop("recorded", "done", f"and sent to {ref}")
             yield Hop("folded", "waits", "the next `learner learn` or `learner telemetry fold` takes it in")
             return
-    for path in job.git.listing(known.commit) if known.commit else ():
+    git, lean = (known.lean.git if known.lean else job.git), known.lean
+    files = (lean.files(known.commit) if lean else git.listing(known.commit)) if known.commit else {}
+    for path, blob in files.items():
         if path.startswith("quarantine/") and path.endswith(f"/{execution_id}.json.reason.json"):
-            said = json.loads(job.git.run("cat-file", "blob", f"{known.commit}:{path}"))
+            if lean:
+                lean.blobs([blob])
+            said = json.loads(git.run("cat-file", "blob", blob))
             yield Hop("folded", "stopped", f"refused into quarantine: {said.get('reason', said)}")
             return
     yield Hop(

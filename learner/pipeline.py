@@ -29,6 +29,7 @@ from learner.decide import Scene, Tell, decide, made_by, recheck
 from learner.errors import LearnerError, Refused
 from learner.executor import gate
 from learner.executor.cancel import Cancellation
+from learner.executor.fitting import fitted
 from learner.executor.run import Order, Ran, Watcher
 from learner.executor.run import run as run_on_host
 from learner.habits import HabitFold
@@ -54,10 +55,12 @@ from learner.report.metrics import Metrics, VersionFold, metrics
 from learner.report.metrics import versions as version_metrics
 from learner.repository import refs
 from learner.repository.git import Git, Identity
+from learner.repository.lean import Lean
 from learner.runbook_file import RunbookFile, parse
 from learner.settings import GateSettings, RepositorySettings
 from learner.telemetry import collect as reading
 from learner.telemetry.collect import Collected
+from learner.telemetry.empty_disk import lean_for
 from learner.telemetry.fold import Folded, fold
 from learner.telemetry.redact import Redactor
 from learner.telemetry.spool import Spool
@@ -112,7 +115,7 @@ def execute(
 
 def record(ran: Ran, spool: Spool, patterns: Sequence[str] = ()) -> ExecutionResult:
     """The result as it was written down: redacted, and durably in the spool until the ledger has it."""
-    result = Redactor(ran.secrets, patterns).result(ran.result)
+    result = fitted(Redactor(ran.secrets, patterns).result(ran.result), spool.max_result_bytes)
     spool.add(result)
     return result
 
@@ -164,8 +167,9 @@ class Learned:
 
 def learn(job: Job) -> Learned:
     """Fold, plan and apply in one go."""
-    folded = fold(job.git, job.telemetry_remote, settings=job.settings.telemetry, author=job.author, now=job.now)
-    seen = look(job)
+    settings, lean = job.settings.telemetry, lean_of(job)
+    folded = fold(job.git, job.telemetry_remote, settings=settings, author=job.author, now=job.now, lean=lean)
+    seen = look(job, lean)
     return replace(apply(job, plan(job, seen), seen), folded=folded)
 
 
@@ -184,23 +188,34 @@ class Seen:
     """The repair patterns that people merged into `main`."""
     improvements: tuple[Improvement, ...] = ()
     """The learner's edits that `main` took over, and what they proved to be worth."""
+    lean: Lean | None = None
+    """Where telemetry is read, when this clone does not hold it."""
 
     @property
     def state(self) -> State:
         return self.collected.state
 
 
-def look(job: Job) -> Seen:
+def lean_of(job: Job) -> Lean | None:
+    """Where a runner with an empty disk reads telemetry without its history; None when the clone fetches it."""
+    return lean_for(job.git, job.telemetry_remote, job.settings.telemetry, job.tell)
+
+
+def look(job: Job, lean: Lean | None = None) -> Seen:
     """Main, telemetry, ledger and forge as they are now; one question to each, and only what moved is fetched."""
-    main, telemetry, book_at = _tips(job)
+    lean = lean or lean_of(job)
+    main, telemetry, book_at = _tips(job, lean)
     runbooks, broken = current_runbooks(job.git, main)
     patterns, unfit = repair_patterns(job.git, main)
     book = ledger.at(job.git, book_at)
-    collected = reading.collect(job.git, telemetry, FOLDS, State.parse(book.state) if book.state else None)
+    state = State.parse(book.state) if book.state else None
+    collected = reading.collect(job.git, telemetry, FOLDS, state, lean=lean)
     if collected.rebuilt and book.state:
         job.tell(f"read all telemetry again: {collected.rebuilt}")
     improved = improvements_on_main(job.git, main, book.reviews, collected.state, runbooks)
-    return Seen(main, runbooks, (*broken, *unfit), telemetry, collected, book, recall(job, book), patterns, improved)
+    return Seen(
+        main, runbooks, (*broken, *unfit), telemetry, collected, book, recall(job, book), patterns, improved, lean
+    )
 
 
 def plan(job: Job, seen: Seen | None = None) -> Plan:
@@ -238,7 +253,7 @@ def scene_of(job: Job, seen: Seen) -> Scene:
     return Scene(
         runbooks=seen.runbooks,
         state=seen.state,
-        load=lambda ids: reading.results(job.git, seen.telemetry, ids),
+        load=lambda ids: reading.results(job.git, seen.telemetry, ids, lean=seen.lean),
         memory=seen.memory,
         reviews=seen.book.reviews,
         settings=job.settings,
@@ -326,7 +341,7 @@ def _proposals(job: Job, planned: Plan, seen: Seen) -> Iterator[Ready | Publishe
                 "make the plan again",
             )
         good = successes_of(seen.state.held("successes"), proposal.cluster.runbook_ref)
-        evidence = reading.results(job.git, seen.telemetry, (*proposal.cluster.evidence, *good))
+        evidence = reading.results(job.git, seen.telemetry, (*proposal.cluster.evidence, *good), lean=seen.lean)
         failures = [evidence[i] for i in proposal.cluster.evidence if i in evidence]
         proposal = recheck(proposal, parent, failures, [evidence[i] for i in good if i in evidence])
         new = parse(proposal.new_version.encode(), proposal.path).runbook
@@ -365,7 +380,7 @@ def _follow_ups(job: Job, planned: Plan, seen: Seen) -> Iterator[Ready | Publish
         if up.fingerprint != planned_up.fingerprint:
             raise Refused(f"the plan's {up.key} is not what follows from main and telemetry", "make the plan again")
         cited = (*up.evidence, *(c.partition("#")[0] for c in (up.edit.citations() if up.edit else ())))
-        results = reading.results(job.git, seen.telemetry, cited)
+        results = reading.results(job.git, seen.telemetry, cited, lean=seen.lean)
         old = seen.runbooks.get(up.runbook_id) if up.kind != "pattern" else None
         new = parse(up.content.encode(), up.path).runbook if old else None
         kept: dict[str, Any] = {"signature": up.key, "proposer": up.kind, "kind": up.kind}
@@ -383,8 +398,8 @@ def _follow_ups(job: Job, planned: Plan, seen: Seen) -> Iterator[Ready | Publish
 # ---------------------------------------------------------------------------------- small helpers
 
 
-def _tips(job: Job) -> tuple[str, str | None, str | None]:
-    """The commits of main, telemetry and ledger, fetched."""
+def _tips(job: Job, lean: Lean | None) -> tuple[str, str | None, str | None]:
+    """The commits of main, telemetry and ledger, fetched; with `lean`, telemetry's is only named."""
     main = fetch_main(job) if job.telemetry_remote != job.remote else None
     settings, remote = job.settings.telemetry, job.telemetry_remote
     names = {
@@ -393,7 +408,9 @@ def _tips(job: Job) -> tuple[str, str | None, str | None]:
     }
     if main is None:
         names[f"refs/heads/{job.base}"] = refs.private(remote, "main")
-    tips = refs.follow(job.git, remote, names)
+    tips = refs.follow(
+        job.git, remote, names, fetched=lambda ref: lean is None or ref != f"refs/heads/{settings.branch}"
+    )
     main = main or tips[f"refs/heads/{job.base}"]
     if main is None:
         raise _no_main(job)

@@ -115,7 +115,7 @@ def _steady(job: Job, learned: Learned) -> bool:
         or "model_" in decision.reason
         or (job.classifier is not None and decision.verdict.decided_by == "none")
         for decision in learned.plan.decisions
-    )
+    ) and not any(up.outcome == "proposed" or up.reason.startswith(_PASSING) for up in learned.plan.follow_ups)
 
 
 def _note(repo: Path) -> Path:

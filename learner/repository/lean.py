@@ -9,6 +9,7 @@ Source: git-fetch(1) --filter; gitprotocol-v2(5); partial-clone design notes in 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,16 @@ class Lean:
 
     git: Git
     remote: str = "origin"
+
+    def filters(self) -> bool:
+        """Whether the server can leave out what nobody asked for. Costs one look at its refs.
+
+        Source: gitprotocol-v2(5), "Capability Advertisement": the features of `fetch` tell.
+        """
+        said = self.git.attempt(
+            "ls-remote", "--quiet", self.remote, "HEAD", env={"GIT_TRACE_PACKET": "2"}, ok=(0,)
+        ).stderr
+        return re.search(rb"< fetch=[^\n]*\bfilter\b", said) is not None
 
     def commits(self, oids: Iterable[str]) -> bool:
         """Bring commits without their trees; whether the server could leave the trees out.

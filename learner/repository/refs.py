@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from learner.errors import GitError
@@ -73,16 +73,18 @@ def fetch(git: Git, remote: str, refspecs: Iterable[str], *options: str) -> None
     )
 
 
-def follow(git: Git, remote: str, names: Mapping[str, str]) -> dict[str, str | None]:
+def follow(
+    git: Git, remote: str, names: Mapping[str, str], fetched: Callable[[str], bool] = lambda _ref: True
+) -> dict[str, str | None]:
     """Remote ref → id, for each of `names` (remote ref → the private ref that follows it); None when it is not there.
 
-    One question to the remote; only what moved is fetched.
+    One question to the remote; only what moved is fetched, and of that only the refs that `fetched` says.
 
     Raises: `GitError` when the remote can't be read.
     """
     there = advertised(git, remote, *names)
-    here = {mine: git.resolve(mine) for mine in names.values()}
-    moved = [ref for ref, mine in names.items() if ref in there and there[ref] != here[mine]]
+    here = held(git, private(remote))
+    moved = [ref for ref, mine in names.items() if ref in there and there[ref] != here.get(mine) and fetched(ref)]
     if moved:
         fetch(git, remote, [f"+{ref}:{names[ref]}" for ref in moved])
     return {ref: there.get(ref) for ref in names}

@@ -26,6 +26,7 @@ def fold(repo: Path, as_json: bool) -> None:
     """Bring what lies in all inboxes onto the telemetry branch."""
     from learner.repository.git import Identity
     from learner.telemetry import fold as folding
+    from learner.telemetry.empty_disk import lean_for
 
     git, settings, remote = repository(repo)
     folded = folding.fold(
@@ -34,6 +35,7 @@ def fold(repo: Path, as_json: bool) -> None:
         settings=settings.telemetry,
         author=Identity(settings.forge.author_name, settings.forge.author_email),
         now=datetime.now(UTC),
+        lean=lean_for(git, remote, settings.telemetry, lambda line: click.echo(line, err=True)),
     )
     if as_json:
         document(
