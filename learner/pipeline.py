@@ -114,9 +114,12 @@ def execute(
 
 
 def record(ran: Ran, spool: Spool, patterns: Sequence[str] = ()) -> ExecutionResult:
-    """The result as it was written down: redacted, and durably in the spool until the ledger has it."""
+    """The result as it was written down: redacted, and durably in the spool until the ledger has it.
+
+    A failure of high severity asks whoever watches the spool to push at once.
+    """
     result = fitted(Redactor(ran.secrets, patterns).result(ran.result), spool.max_result_bytes)
-    spool.add(result)
+    spool.add(result, urgent=ran.urgent and result.failed)
     return result
 
 

@@ -57,6 +57,8 @@ class Ran:
     result: ExecutionResult
     secrets: tuple[str, ...]
     run: Run
+    urgent: bool = False
+    """Whether the runbook's or the incident's severity is high or critical: a failure is to be sent at once."""
 
 
 class Watcher(Protocol):
@@ -131,7 +133,8 @@ def run(
     named = _named_by_errors(done, tuple(before.services))
     tell("looking again")
     after = capture(order.host, probes_for(runbook, scope, named), at=performer.now(), seconds=order.capture_seconds)
-    return Ran(_result(order, done, before, after, masked), secrets, done)
+    urgent = not {runbook.severity, order.incident.severity}.isdisjoint(("high", "critical"))
+    return Ran(_result(order, done, before, after, masked), secrets, done, urgent)
 
 
 def not_run(order: Order, reason: str, *, manual: bool, now: datetime) -> ExecutionResult:
