@@ -24,6 +24,15 @@ _AT_PORT = re.compile(r"(?<![\w.@-])[1-9][0-9]{1,4}@([A-Za-z0-9](?:[A-Za-z0-9.-]
 """A host the way licence managers write it: `27000@lic.example`."""
 
 
+_READING = re.compile(
+    r"\b(?:[Ss]ee|[Vv]isit|[Cc]onsult|guides?|documentation|[Mm]ore information|learn more|help)\b[^\n]{0,80}https?://\S+"
+)
+"""A link that people are to read: nobody tried to reach it."""
+_SHOWS_LOGS = re.compile(
+    r"(?:sudo )?(?:\S*/)?(?:journalctl|tail|dmesg|systemctl (?:\S+ )*status|(?:docker|podman|kubectl) (?:\S+ )*logs)\b"
+)
+
+
 class Seen:
     """One failed run, as rules look at it."""
 
@@ -51,7 +60,21 @@ class Seen:
             if not step.success and not step.skipped and step is not self.step:
                 parts.append(step.error or step.output[-2000:])
         parts.append((self.result.error_traceback or "")[-2000:])
+        if self.check:
+            parts += self._logs()
         return readable("\n".join(dict.fromkeys(plain(part[:20_000]).strip() for part in parts if part.strip())))
+
+    def _logs(self) -> list[str]:
+        """What steps that only look at logs and states printed: a claim that failed has no words of its own."""
+        looks = (
+            " ".join(map(str, step.params.get("argv", ()))) if step.action == "run_command" else ""
+            for step in self.result.executed_steps
+        )
+        return [
+            step.output[-2000:]
+            for step, spoken in zip(self.result.executed_steps, looks, strict=True)
+            if step.success and not step.skipped and _SHOWS_LOGS.match(spoken)
+        ]
 
     @property
     def cite(self) -> str:
@@ -143,7 +166,7 @@ class Seen:
     @cached_property
     def addresses(self) -> tuple[tuple[str, int], ...]:
         """Where it tried to connect, as its words and the failing step's parameters say; words first."""
-        found = dict.fromkeys(addresses_in(self.text))
+        found = dict.fromkeys(addresses_in(_READING.sub("", self.text)))
         url, host, port = self.params.get("url"), self.params.get("host"), self.params.get("port")
         if isinstance(url, str) and (address := address_of(url)):
             found[address] = None
@@ -158,7 +181,8 @@ class Seen:
     @cached_property
     def others(self) -> tuple[str, ...]:
         """Other hosts that it tried to reach or to find."""
-        hosts = [*(host for host, _ in self.addresses), *hosts_in(self.text), *_AT_PORT.findall(self.text)]
+        text = _READING.sub("", self.text)
+        hosts = [*(host for host, _ in self.addresses), *hosts_in(text), *_AT_PORT.findall(text)]
         if not hosts:
             hosts = list(hosts_in(self.spoken))
         return tuple(dict.fromkeys(host for host in hosts if not self.is_own(host)))

@@ -116,10 +116,11 @@ def salient_lines(text: str, own: Mapping[str, str]) -> list[str]:
         # Of a Python traceback only its last line says what happened; the rest is where.
         traceback = line.startswith("Traceback (most recent") or (traceback and line[:1] in (" ", ""))
         if not traceback and line.strip() and not _BOILERPLATE.match(line) and not _FRAME.match(line):
-            kept[_masked_line(_without_own(line[:LONGEST_LINE], present))] = None
+            # Cut after masking: before it, where a line is cut depends on how long a host's name is.
+            kept[_masked_line(_without_own(line[: 3 * LONGEST_LINE], present))[:LONGEST_LINE]] = None
     lines = [line for line in kept if line.strip(" -=*#~<>.")]
     if not lines and text.strip():
-        lines = [_masked_line(_without_own(" ".join(text.split())[:LONGEST_LINE], present))]
+        lines = [_masked_line(_without_own(" ".join(text.split())[: 3 * LONGEST_LINE], present))[:LONGEST_LINE]]
     if len(lines) > MOST_LINES:
         lines = [*lines[: MOST_LINES - 2], *lines[-2:]]
     return lines
@@ -223,4 +224,7 @@ def path(path: str) -> str:
 
 def _numbers_in_path(part: str) -> str:
     # python3.11 and lib64 name things; 2026-11-22, 1234 and web-3 don't.
+    part = re.sub(
+        r"(?<=[._-])(?=[A-Za-z0-9]*\d[A-Za-z]+\d)[A-Za-z0-9]{6,}(?=[._-])", "*", part
+    )  # a queue's or mailbox's
     return re.sub(r"(?<![A-Za-z0-9.])\d+(?:[-_.]\d+)*(?![A-Za-z])", "#", part)

@@ -61,6 +61,11 @@ PERMISSION = {
         "mkdir: cannot create directory '/run/web': Permission denied\nnginx: [emerg] open() \"/run/web/web.pid\" failed (2: No such file or directory)", "start_service"
     ),
     "a stale pid file beside it": ran("pidfile /run/web/web.pid exists, is another instance running?\nrm: cannot remove '/run/web/web.pid': Permission denied", "start_service"),
+    "kubernetes": ran('Error from server (Forbidden): deployments.apps "shop" is forbidden: User "system:serviceaccount:ops:runner" cannot patch resource "deployments" in API group "apps"'),
+    "german": ran("cp: reguläre Datei '/etc/app.conf' kann nicht angelegt werden: Keine Berechtigung"),
+    "german windows": ran("[SC] OpenService FEHLER 5:\n\nZugriff verweigert"),
+    "french": ran("cp: impossible de créer le fichier standard '/etc/haproxy/haproxy.cfg': Permission non accordée"),
+    "japanese": ran("cp: '/etc/app.conf' を開けません: 許可がありません"),
     "an unreachable host beside it": ran("curl: (7) Failed to connect to api.example.com port 443: Connection refused\nPermission denied"),
 }  # fmt: skip
 
@@ -105,7 +110,42 @@ OUTSIDE = {
     "nfs, by its arguments": ran("mount.nfs4: Connection timed out", params={"argv": ["mount", "-t", "nfs4", "nas.internal:/vol", "/mnt"]}),
 }  # fmt: skip
 
+ROOMY = {"disk": {"usage_percent": 30, "mounts": {"/": {"usage_percent": 30, "inodes_percent": 5}}}}
 INSUFFICIENT = {
+    ("shut_after_full_disk", "elasticsearch"): ran(
+        "curl: (22) The requested URL returned error: 403\nblocked by: [FORBIDDEN/12/index read-only / allow delete (api)]"),
+    ("limit_not_disk", "apache"): failed(
+        "[core:emerg] (28)No space left on device: AH00023: Couldn't create the rewrite-map mutex", state_before=state(**ROOMY)),
+    ("limit_not_disk", "node"): failed(
+        "Error: ENOSPC: System limit for number of file watchers reached, watch '/srv/app'", state_before=state(**ROOMY)),
+    ("rotation_distrusts", "logrotate"): ran(
+        'error: skipping "/var/log/app/app.log" because parent directory has insecure permissions (It\'s world writable or writable by group which is not "root")',
+        "rotate_logs", params={}, incident_type="disk_full"),
+    ("volume_without_file_system", "lvm"): unverified_claim(
+        "disk_usage_below", 96, {"path": "/var", "percent": 85}, incident_type="disk_full",
+        steps=[done("run_command", argv=["lvextend", "-L", "+5G", "/dev/vg0/var"])],
+        state_before={"disk": {"usage_percent": 30, "mounts": {"/var": {"usage_percent": 96}}}}),
+    ("its_daemon_runs", "chronyd"): ran(
+        "Fatal error : Another chronyd may already be running (pid=612), check /run/chrony/chronyd.pid", params={"argv": ["chronyd", "-q"]},
+        incident_type="time_drift", state_before={"services": {"chronyd": "running"}, "processes": {"chronyd": 1}}),
+    ("host_setting_refused", "kubelet"): failed('err="failed to run Kubelet: running with swap on is not supported, please disable swap!"'),
+    ("host_setting_refused", "elasticsearch"): failed(
+        "bootstrap check failure [1] of [1]: max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]"),
+    ("changed_meanwhile", "rsync"): ran("rsync warning: some files vanished before they could be transferred (code 24) at main.c(1338) [sender=3.2.7]"),
+    ("changed_meanwhile", "tar"): ran("tar: /var/lib/app/state.db: file changed as we read it"),
+    ("looked_too_early", "rabbitmq"): failed(
+        steps=[done("restart_service", name="web"),
+               step("Error: unable to perform an operation on node 'rabbit@mq-4'.\nConsult https://rabbitmq.com/documentation.html to learn more\n"
+                    "epmd reports: node 'rabbit' not running at all", "run_command", step_number=2, params={"argv": ["rabbitmqctl", "list_queues"]})],
+        state_before={"services": {"web": "failed"}, "ports": {"5672": "closed"}},
+        state_after={"services": {"web": "running"}, "ports": {"5672": "listening"}}),
+    ("verification_too_early", "postgres, by its log"): unverified_claim(
+        "command_succeeds", 1, {"argv": ["pg_isready"]}, waited=2,
+        steps=[done("start_service", name="web"),
+               done("run_command", 2, argv=["journalctl", "-u", "web", "-n", "3"]) | {"output": "LOG:  automatic recovery in progress\nFATAL:  the database system is starting up"}]),
+    ("not_idempotent", "net stop"): ran("The Print Spooler service is not started.\r\n\r\nMore help is available by typing NET HELPMSG 3521."),
+    ("not_idempotent", "launchd"): ran("Bootstrap failed: 5: Input/output error\nTry re-running the command as root for richer errors."),
+    ("packages_half_done", "in german"): ran("E: Der dpkg-Prozess wurde unterbrochen; Sie müssen manuell »dpkg --configure -a« ausführen"),
     ("stale_pid_file", "an application"): failed("web: ERROR (spawn error): pidfile /run/web/web.pid exists, is another instance running?"),
     ("stale_pid_file", "postgres"): failed('FATAL:  lock file "postmaster.pid" already exists\nHINT:  Is another postmaster (PID 123) running in data directory "/var/lib/postgresql/15/main"?'),
     ("stale_pid_file", "cron"): failed("cron: can't lock /var/run/crond.pid, otherpid may be 812: Resource temporarily unavailable"),
@@ -399,6 +439,44 @@ class TestWrongDiagnosis:
         verdict = judge(case(run, of=runbook()))
         assert verdict
         assert verdict.failure_type is FailureType.WRONG_DIAGNOSIS
+
+    def test_a_living_owner_of_a_pid_file_is_left_alone(self) -> None:
+        run = failed(
+            'FATAL:  lock file "postmaster.pid" already exists\nHINT:  Is another postmaster (PID 20411) running in data directory "/var/lib/postgresql/15/main"?',
+            step_more={"params": {"name": "postgresql"}},
+            parameters={},
+            state_before={"services": {"postgresql": "failed"}, "processes": {"postgres": 9}},
+        )
+        verdict = judge(case(run))
+        assert verdict
+        assert verdict.decided_by == "rule:runs_beside_its_service"
+        dead = run.model_copy(
+            update={"state_before": run.state_before.model_copy(update={"processes": {"postgres": 0}})}
+        )
+        verdict = judge(case(dead))
+        assert verdict
+        assert verdict.decided_by == "rule:stale_pid_file"
+
+    def test_the_clock_of_another_host(self) -> None:
+        run = ran(
+            "kinit: Clock skew too great while getting initial credentials",
+            state_before={"time": {"offset_seconds": 0.0006}},
+        )
+        verdict = judge(case(run))
+        assert verdict
+        assert verdict.decided_by == "rule:anothers_clock"
+
+    def test_a_person_who_gave_a_reason_stands_before_what_texts_say(self) -> None:
+        taken = "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)"
+        hint = failed(taken, was_correct_diagnosis=False, state_before=state(ports={"80": "listening"}))
+        verdict = judge(case(hint))
+        assert verdict is None or verdict.decided_by == "rule:port_taken"
+        for field, kind in (("was_correct_diagnosis", "wrong_diagnosis"), ("was_correct_runbook", "wrong_runbook")):
+            verdict = judge(
+                case(failed(taken, human_feedback="Apache serves here since the migration", **{field: False}))
+            )
+            assert verdict
+            assert verdict.failure_type.value == kind
 
     def test_a_full_disk_beneath_a_crash(self) -> None:
         run = failed(

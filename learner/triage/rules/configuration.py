@@ -18,6 +18,10 @@ _INVALID = said(
 _RELOAD = said(
     r"changed on disk\. run ['\"‘]?systemctl daemon-reload", r"daemon-reload", r"unit file .{0,80}changed on disk", r"needs? (?:to be )?reload(?:ed)?\b",
 )  # fmt: skip
+_HOST_SETTING = said(
+    r"running with swap on is not supported", r"vm\.max_map_count \[\d+\] is too low", r"max file descriptors \[\d+\] .{0,80}too low",
+    r"increase .{0,20}vm\.max_map_count", r"(?:net|kernel|fs|vm)\.[a-z_.]+ .{0,40}(?:is )?too (?:low|small)",
+)  # fmt: skip
 _OWN_TEXT = re.compile(r"^\s*(?:params|when|until): ")
 _PAUSE = said(r"do(?:es)? not fit into the step's timeout")
 
@@ -29,6 +33,15 @@ def configuration_invalid(seen: Seen, case: Case) -> Sign | None:
     if not match:
         return None
     return Sign(0.76, f"the configuration is refused: “{first_line(seen.text, match)}”", seen.cite)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def host_setting_refused(seen: Seen, case: Case) -> Sign | None:
+    """A service refuses to run with a setting of the kernel as it is."""
+    match = _HOST_SETTING.search(seen.text)
+    if not match:
+        return None
+    return Sign(0.88, f"a setting of the host is refused: “{first_line(seen.text, match)}”", seen.cite)
 
 
 @rule(FailureType.RUNBOOK_INSUFFICIENT)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from learner.models.execution import FailureType
-from learner.triage.case import Case, Seen, Sign, rule, said
+from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 from learner.triage.claims import FULL_PERCENT, mount_of, mounts
 
 _NO_SPACE = said(r"no space left on device", r"\bENOSPC\b", r"no free inodes", r"out of (?:free )?inodes")
+SHUT_AFTER_FULL = said(r"cluster_block_exception", r"index read-only / allow delete", r"FORBIDDEN/12/")
+"""A search engine's block on writing, set when its disk was full: it says 403, and no right is missing."""
+_NOT_THE_DISK = said(
+    r"(?:couldn't|could not|unable to) create .{0,80}(?:mutex|semaphore)", r"sem(?:get|ctl|op)\b", r"shmget\b", r"limit for number of file watchers",
+    r"inotify (?:watch|instance)", r"max_user_(?:watches|instances)", r"too many (?:inotify )?watches",
+)  # fmt: skip
+_UNSAFE_FOR_ROTATION = said(r"parent directory has insecure permissions", r"insecure permissions .{0,200}rotat")
+_GROWS_A_VOLUME = ("lvextend", "lvresize", "growpart", "parted", "sfdisk")
+_GROWS_A_FILE_SYSTEM = ("resize2fs", "xfs_growfs", "fsadm", "btrfs", "--resizefs", "zpool")
 _CLEANS = {
     "vacuum_journal": "/var/log/journal",
     "rotate_logs": "/var/log",
@@ -100,3 +109,54 @@ def cleaned_too_little(seen: Seen, case: Case) -> Sign | None:
                 seen.cite,
             )
     return None
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def shut_after_full_disk(seen: Seen, case: Case) -> Sign | None:
+    """A store stopped taking writes when its disk was full, and does not start again by itself when there is room."""
+    match = SHUT_AFTER_FULL.search(seen.text)
+    if not match:
+        return None
+    return Sign(0.9, f"writing was blocked on a full disk and stays so: “{first_line(seen.text, match)}”", seen.cite)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def limit_not_disk(seen: Seen, case: Case) -> Sign | None:
+    """What is used up is the kernel's (semaphores, file watches), though the words are those of a full disk."""
+    match = _NOT_THE_DISK.search(seen.text)
+    if not match or not _NO_SPACE.search(seen.text):
+        return None
+    if any(max(used or 0, inodes or 0) >= FULL_PERCENT for _, used, inodes in mounts(seen.before)):
+        return None
+    return Sign(
+        0.9, f"a limit of the kernel is reached, the disk is not full: “{first_line(seen.text, match)}”", seen.cite
+    )
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def rotation_distrusts(seen: Seen, case: Case) -> Sign | None:
+    """Logs are not rotated in a directory that others may write to."""
+    match = _UNSAFE_FOR_ROTATION.search(seen.text)
+    if not match:
+        return None
+    return Sign(
+        0.88, f"logs are left out because of their directory's mode: “{first_line(seen.text, match)}”", seen.cite
+    )
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def volume_without_file_system(seen: Seen, case: Case) -> Sign | None:
+    """A volume was made larger, and nothing told the file system on it."""
+    if not seen.check or seen.check.check != "disk_usage_below":
+        return None
+    spoken = [
+        " ".join(map(str, step.params.get("argv") or [step.params.get("script", "")]))
+        for step in seen.did("run_command", "run_script")
+    ]
+    grown = next((text for text in spoken if any(tool in text.split() for tool in _GROWS_A_VOLUME)), "")
+    told = any(tool in text for text in spoken for tool in _GROWS_A_FILE_SYSTEM) or " -r" in grown
+    if not grown or told:
+        return None
+    return Sign(
+        0.88, f"the volume grew, the file system on it did not: nothing tells it after “{grown[:80]}”", seen.cite
+    )

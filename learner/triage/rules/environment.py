@@ -18,7 +18,8 @@ NOT_THERE = said(
 _TOOL = said(
     r"command not found", r"\w: not found\b", r"executable file not found in \$PATH", r"no such file or directory",
     r"is not recognized as (?:an internal or external command|the name of a cmdlet)", r"exit code 127\b", r"status=203/EXEC",
-    r"\bENOENT\b", r"cannot find (?:the )?(?:path|file)",
+    r"\bENOENT\b", r"cannot find (?:the )?(?:path|file)", r"error setting certificate (?:file|verify locations)",
+    r"through socket .{1,200} \(2\)",
 )  # fmt: skip
 VANISHING = re.compile(r"/(?:run|var/run|tmp|var/tmp|var/lock|run/lock|dev/shm)(?:/|$)")
 _SPEAKS_OTHERWISE = said(
@@ -60,6 +61,10 @@ def _comes_and_goes(seen: Seen) -> bool:
     """Whether what is missing lies where things vanish on every system, at a reboot for example."""
     lines = [line for line in seen.text.split("\n") if _TOOL.search(line)]
     paths = [path for line in lines for path in paths_in(line)]
+    statuses = seen.before.get("services", {}).values()
+    if statuses and all(status == "running" for status in statuses):
+        # The socket of a service that runs has not gone; it is somewhere else.
+        paths = [path for path in paths if not path.endswith((".sock", ".socket"))]
     return any(VANISHING.match(path) for path in paths)
 
 

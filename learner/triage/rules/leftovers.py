@@ -55,8 +55,7 @@ def stale_pid_file(seen: Seen, case: Case) -> Sign | None:
     match = _PID.search(seen.text)
     if not match or _PACKAGES.search(first_line(seen.text, match)):
         return None
-    running = [name for name in seen.own_services if seen.service(name) == "running"]
-    if running:
+    if any(seen.service(name) == "running" for name in seen.own_services) or _owner(seen):
         return None  # then the file speaks the truth
     paths = [path for path in paths_in(seen.text) if path.endswith(".pid") or "/run/" in path or "lock" in path]
     known = [path for path in paths if seen.exists(path) is not None]
@@ -68,11 +67,55 @@ def stale_pid_file(seen: Seen, case: Case) -> Sign | None:
                 f"“{first_line(seen.text, match)}”", seen.cite)  # fmt: skip
 
 
+def _owner(seen: Seen) -> str:
+    """A process that was counted alive and bears the name of what did not start; empty when none is known to."""
+    for facts in (seen.before, seen.after):
+        for name, count in sorted(facts.get("processes", {}).items()):
+            if not isinstance(count, int) or count < 1 or len(name) < 3:
+                continue
+            own = any(service.startswith(name) or name.startswith(service) for service in seen.own_services)
+            if own or re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w./-])", seen.text):
+                return str(name)
+    return ""
+
+
+def _down(seen: Seen) -> list[str]:
+    return [name for name in sorted(seen.own_services) if seen.service(name) in ("failed", "stopped")]
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def runs_beside_its_service(seen: Seen, case: Case) -> Sign | None:
+    """What the incident calls crashed is alive, started by something else than its service."""
+    match = _PID.search(seen.text)
+    owner = _owner(seen) if match else ""
+    down = _down(seen)
+    if not match or not owner or not down:
+        return None
+    return Sign(0.88, f"{down[0]} is down, and {owner} runs beside it: “{first_line(seen.text, match)}”. To take its pid "
+                "file or the process away would do harm.", seen.cite)  # fmt: skip
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def its_daemon_runs(seen: Seen, case: Case) -> Sign | None:
+    """A program that wants to be alone was called while its own service runs."""
+    match = _PID.search(seen.text)
+    if not match or seen.action not in ("run_command", "run_script"):
+        return None
+    owner = _owner(seen)
+    program = seen.spoken.split()[0].rpartition("/")[2] if seen.spoken.split() else ""
+    running = program and any(
+        status == "running" and name.startswith(program) for name, status in seen.before.get("services", {}).items()
+    )
+    if not owner and not running:
+        return None
+    return Sign(0.86, f"{owner or program} runs already, as a service: “{first_line(seen.text, match)}”", seen.cite)
+
+
 @rule(FailureType.RUNBOOK_INSUFFICIENT)
 def stale_lock(seen: Seen, case: Case) -> Sign | None:
     """A lock file stands in the way that no step looks at."""
     match = _LOCK.search(seen.text)
-    if not match or _PACKAGES.search(first_line(seen.text, match)):
+    if not match or _PACKAGES.search(first_line(seen.text, match)) or (_owner(seen) and _down(seen)):
         return None
     paths = [
         path for path in paths_in(seen.text) if "lock" in path.rsplit("/", 1)[-1] or path.endswith((".lck", ".pid"))

@@ -64,6 +64,7 @@ def _by_words_alone(seen: Seen, line: str) -> Sign | None:
         r"dependency|FAILED 1068|talk to daemon|daemon running|is the server running locally", seen.text, re.IGNORECASE
     )
     families = {word for _, port in local for word in _BY_PORT.get(port, ())}
+    families |= {word for path in sockets for key, words in _BY_WORD.items() if key in path.lower() for word in words}
     up = [name for name, status in seen.before.get("services", {}).items()
           if status == "running" and name not in seen.own_services and any(word in name.lower() for word in families)]  # fmt: skip
     if up:

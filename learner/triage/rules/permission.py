@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.rules.disk import SHUT_AFTER_FULL
 
 _DENIED = said(
     r"permission denied", r"\bEACCES\b", r"\bEPERM\b", r"operation not permitted", r"access (?:is |was )?denied",
@@ -19,6 +20,14 @@ _DENIED = said(
     r"not authori[sz]ed\b", r"is not in the sudoers file", r"sudo: a (?:terminal|password) is required",
     r"sudo: (?:no tty present|sorry, you must have a tty)", r"is not allowed to (?:execute|run)",
     r"are not allowed to use this program", r"avc: +denied", r"apparmor=\"DENIED\"",
+    r"is forbidden: User", r"cannot (?:get|list|create|patch|update|delete|watch) resource \"", r"\[SC\] .{0,60} 5:",
+    # The same in the tongues that hosts speak, as glibc and Windows have it.
+    r"zugriff (?:wurde )?verweigert", r"keine berechtigung", r"(?:vorgang|operation) nicht (?:zulässig|erlaubt)",
+    r"permission (?:non accordée|refusée)", r"accès refusé", r"opération non permise", r"permiso denegado", r"acceso denegado",
+    r"operación no permitida", r"permesso negato", r"accesso negato", r"operazione non permessa", r"permissão negada",
+    r"acesso negado", r"operação não permitida", r"toegang geweigerd", r"brak dostępu", r"odmowa dostępu",
+    r"operacja niedozwolona", r"åtkomst nekad", r"adgang nægtet", r"přístup odepřen", r"отказано в доступе", r"доступ запрещ[её]н",
+    r"операция не позволена", r"許可がありません", r"アクセスが拒否", r"权限不够", r"拒绝访问", r"不允许的操作",
 )  # fmt: skip
 
 _CREDENTIALS = said(
@@ -58,7 +67,7 @@ def permission_denied(seen: Seen, case: Case) -> Sign | None:
 def credentials_refused(seen: Seen, case: Case) -> Sign | None:
     """A server refused who asked: a password, a key, a token, a role."""
     match = _CREDENTIALS.search(seen.text)
-    if not match or (seen.check and seen.check.check == "http_ok"):
+    if not match or (seen.check and seen.check.check == "http_ok") or SHUT_AFTER_FULL.search(seen.text):
         return None
     return Sign(0.92, f"the credentials were refused: “{first_line(seen.text, match)}”", seen.cite)
 

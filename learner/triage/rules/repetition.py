@@ -11,7 +11,8 @@ _ALREADY = said(
     r"ERROR \(already started\)", r"ERROR \(not running\)", r"(?:service|process|instance|it|job) .{0,60}(?:is )?already (?:running|started|active|enabled|registered)",
     r"FAILED 1056:", r"FAILED 1062:", r"has already been started", r"service has not been started", r"already (?:mounted|exported|a mount point)", r"not mounted",
     r"container name .{1,80} is already in use", r"already installed and", r"patch .{0,40}already applied|reversed \(or previously applied\) patch",
-    r"(?:no such process|process not found)$", r"already in list", r"duplicate (?:key|entry|rule)", r"nothing to (?:do|commit|reload)",
+    r"(?:no such process|process not found)$", r"already in list", r"service is not started\b", r"NET HELPMSG (?:3521|2182)", r"bootstrap failed: 5: input/output error",
+    r"service already (?:loaded|bootstrapped)", r"duplicate (?:key|entry|rule)", r"nothing to (?:do|commit|reload)",
     r"bad rule \(does a matching rule exist", r"RTNETLINK answers: file exists", r"\bEEXIST\b", r"0 bytes? to (?:clean|free)",
 )  # fmt: skip
 # Orders that only a running service takes.

@@ -40,6 +40,14 @@ _REFUSED = said(
 )
 
 _CUT_OFF = said(r"connection refused", r"\bECONNREFUSED\b", r"reset by peer", r"empty reply from server")
+_NOT_THERE = said(
+    r"refused", r"not running", r"unreachable", r"unable to (?:connect|perform|reach)", r"(?:cannot|can't|could not) (?:connect|reach|contact)",
+    r"no (?:connection|leader|route)", r"unavailable", r"not (?:yet )?(?:connected|ready|available)", r"\b50[234]\b",
+)  # fmt: skip
+_CHANGED_MEANWHILE = said(
+    r"file has vanished", r"some files vanished before they could be transferred", r"file changed as we read it", r"file removed before we read it",
+    r"file shrank by \d+ bytes",
+)  # fmt: skip
 _WAITS: dict[str, str] = {"wait_for_service": "service_running", "wait_for_port": "port_open", "wait_for_http": "http_ok",
                           "check_port": "port_open", "check_http": "http_ok", "resolve_dns": "dns_resolves"}  # fmt: skip
 _LOOKS_ONCE = ("check_port", "check_http", "check_service_status", "resolve_dns", "run_command", "run_script")
@@ -146,6 +154,10 @@ def verification_too_early(seen: Seen, case: Case) -> Sign | None:
     running = started and all(
         seen.service(str(step.params.get("name", "")), after=True) == "running" for step in started
     )
+    if running and check.check == "command_succeeds" and (port := _opened(seen)) and not seen.down():
+        return Sign(
+            0.78, f"port {port} opened during the run, and {check.id} looked for {check.waited_seconds:g} s", seen.cite
+        )
     short = check.waited_seconds <= 2.0
     if (
         running
@@ -175,6 +187,8 @@ def looked_too_early(seen: Seen, case: Case) -> Sign | None:
         seen.service(str(step.params.get("name", "")), after=True) == "running" for step in started
     )
     refused = _CUT_OFF if seen.action in ("run_command", "run_script") else _REFUSED
+    if running and (port := _opened(seen)) and _NOT_THERE.search(seen.error) and not seen.down():
+        return Sign(0.84, f"port {port} opened after {seen.action} had asked: “{seen.error.strip()[:120]}”", seen.cite)
     if running and refused.search(seen.error) and not seen.down():
         return Sign(
             0.8,
@@ -182,6 +196,22 @@ def looked_too_early(seen: Seen, case: Case) -> Sign | None:
             seen.cite,
         )
     return None
+
+
+def _opened(seen: Seen) -> str:
+    """A port that was closed before the run and open after it; empty when none is known to."""
+    before = seen.before.get("ports", {})
+    after = seen.after.get("ports", {})
+    return next((p for p in sorted(after) if after[p] == "listening" and before.get(p) == "closed"), "")
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def changed_meanwhile(seen: Seen, case: Case) -> Sign | None:
+    """Files went or changed while they were copied: on a living directory that is no fault of the copy."""
+    match = _CHANGED_MEANWHILE.search(seen.text)
+    if not match:
+        return None
+    return Sign(0.86, f"what was copied is in use: “{first_line(seen.text, match)}”", seen.cite)
 
 
 @rule(FailureType.RUNBOOK_INSUFFICIENT)

@@ -69,10 +69,33 @@ def wrong_clock_beneath(seen: Seen, case: Case) -> Sign | None:
 
 
 @rule(FailureType.WRONG_DIAGNOSIS)
-def executor_says_wrong_diagnosis(seen: Seen, case: Case) -> Sign | None:
-    """Whoever ran it says that the incident named the wrong thing. A hint: surer rules win, unless a person gave the
-    reason or the recorded state agrees."""
-    if seen.result.was_correct_diagnosis is not False:
+def anothers_clock(seen: Seen, case: Case) -> Sign | None:
+    """Two clocks differ too much, and this host's is right: the other one is to be set."""
+    match = _NOT_YET.search(seen.text)
+    offset = get(seen.before, ("time", "offset_seconds"))
+    if not match or not isinstance(offset, int | float) or abs(offset) >= 1:
         return None
-    sure = 0.95 if (seen.result.human_feedback or "").strip() else 0.86 if borne_out(seen) is False else 0.7
+    return Sign(0.85, f"this host's clock is right to {abs(offset):g} s, so the other one is wrong: "
+                f"“{first_line(seen.text, match)}”", seen.cite)  # fmt: skip
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def executor_says_wrong_diagnosis(seen: Seen, case: Case) -> Sign | None:
+    """Whoever ran it says that the incident named the wrong thing. A hint: surer rules win, unless the recorded state
+    agrees."""
+    if seen.result.was_correct_diagnosis is not False or _reason(seen):
+        return None
+    sure = 0.86 if borne_out(seen) is False else 0.7
     return Sign(sure, "whoever ran it says that the incident named the wrong cause", seen.result.execution_id)
+
+
+@rule(FailureType.WRONG_DIAGNOSIS, overrules=True)
+def person_says_wrong_diagnosis(seen: Seen, case: Case) -> Sign | None:
+    """A person who looked says that the incident named the wrong thing, and why: that stands before what texts say."""
+    if seen.result.was_correct_diagnosis is not False or not _reason(seen):
+        return None
+    return Sign(0.95, "a person who looked says that the incident named the wrong cause", seen.result.execution_id)
+
+
+def _reason(seen: Seen) -> str:
+    return (seen.result.human_feedback or "").strip()

@@ -61,11 +61,15 @@ def restarts_what_runs(seen: Seen, case: Case) -> Sign | None:
 
 @rule(FailureType.WRONG_RUNBOOK)
 def executor_says_wrong_runbook(seen: Seen, case: Case) -> Sign | None:
-    """Whoever ran it says that it was the wrong runbook. A hint: surer rules win, unless a person gave the reason."""
-    if seen.result.was_correct_runbook is not False:
+    """Whoever ran it says that it was the wrong runbook. A hint: surer rules win."""
+    if seen.result.was_correct_runbook is not False or (seen.result.human_feedback or "").strip():
         return None
-    return Sign(
-        0.95 if (seen.result.human_feedback or "").strip() else 0.7,
-        "whoever ran it says that this was not the right runbook",
-        seen.result.execution_id,
-    )
+    return Sign(0.7, "whoever ran it says that this was not the right runbook", seen.result.execution_id)
+
+
+@rule(FailureType.WRONG_RUNBOOK, overrules=True)
+def person_says_wrong_runbook(seen: Seen, case: Case) -> Sign | None:
+    """A person who looked says that it was the wrong runbook, and why: that stands before what texts say."""
+    if seen.result.was_correct_runbook is not False or not (seen.result.human_feedback or "").strip():
+        return None
+    return Sign(0.95, "a person who looked says that this was not the right runbook", seen.result.execution_id)
