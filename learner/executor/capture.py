@@ -15,6 +15,7 @@ from learner.actions.disk import DiskProbe
 from learner.actions.file import FileProbe
 from learner.actions.host import Host
 from learner.actions.network import LOOPBACK, EndpointProbe, NameProbe, PortProbe
+from learner.actions.paths import is_windows
 from learner.actions.process import CpuProbe, MemoryProbe, ProcessProbe
 from learner.actions.service import ServiceProbe
 from learner.actions.time import TimeProbe
@@ -99,7 +100,7 @@ def probe_of(path: Path) -> Probe | None:
 
 
 def _certificate(key: str) -> Probe | None:
-    if key.startswith("/"):
+    if key.startswith("/") or is_windows(key):
         return CertificateProbe(path=key)
     host, _, port = key.rpartition(":")
     return CertificateProbe(host=host, port=int(port)) if host and port.isdigit() else None

@@ -34,3 +34,30 @@ def test_each_is_told_with_its_place(old: str, new: str, words: str) -> None:
     found = [problem for problem in refused.value.problems if words in problem.message]
     assert found, refused.value.problems
     assert found[0].line > 1
+
+
+@pytest.mark.parametrize(
+    ("platform", "params", "words"),
+    [
+        ("linux", "path: 'C:\\web\\a'", "is a path on Windows, not on linux"),
+        ("windows", "path: /srv/a", "/srv/a is no path on Windows"),
+        ("windows", "path: 'C:\\web\\a'", ""),
+        ("windows", "path: '\\\\nas\\web\\a'", ""),
+        ("windows", 'path: "{{ host.name }}/a"', ""),
+    ],
+)
+def test_a_path_of_another_platform_is_told(platform: str, params: str, words: str) -> None:
+    open_path = 'path: "{{ host.name }}"'
+    for part in ("steps", "verification"):
+        book = [
+            "id: RB-ANY-FILE-001", "version: 1", "name: a", "description: b", f"platform: {platform}", "incident_types: [x]",
+            f"steps: [{{id: one, action: remove_file, params: {{{params if part == 'steps' else open_path}}}}}]",
+            f"verification: [{{id: gone, check: file_absent, params: {{{params if part != 'steps' else open_path}}}}}]",
+        ]  # fmt: skip
+        try:
+            parse("\n".join(book).encode())
+            said = []
+        except InvalidRunbook as refused:
+            said = [problem.message for problem in refused.problems]
+        assert bool(said) is bool(words), said
+        assert all(words in message for message in said)

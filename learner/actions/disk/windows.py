@@ -54,7 +54,7 @@ for ($up = $root; $up; $up = $up.Parent) {
 $named = New-Object regex $env:LEARNER_NAMES, 'IgnoreCase, CultureInvariant, Singleline'
 $before = (Get-Date).ToUniversalTime().AddSeconds(-$age)
 $matching = @($root.GetFiles() | Where-Object { -not ($_.Attributes -band $hidden) -and $named.IsMatch($_.Name) })
-$sorted = @($matching | Sort-Object -Property @{ Expression = 'LastWriteTimeUtc'; Descending = $true }, Name | Select-Object -Skip $keep)
+$sorted = @($matching | Sort-Object -Property @{ Expression = 'LastWriteTimeUtc'; Descending = $true }, 'Name' | Select-Object -Skip $keep)
 $chosen = @($sorted | Where-Object { -not $age -or $_.LastWriteTimeUtc -le $before })
 $removed = 0; $freed = [int64]0; $failed = @()
 foreach ($one in $chosen) {

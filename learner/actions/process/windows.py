@@ -19,7 +19,7 @@ _LOOK = Script(
     r"""
 $name = [string]$env:LEARNER_NAME; $file = "$name.exe"
 $ids = @(([string]$env:LEARNER_IDS) -split ' ' | Where-Object { $_ })
-$all = @(Get-CimInstance -ClassName Win32_Process -Property ProcessId, ParentProcessId, Name, CommandLine, CreationDate)
+$all = @(Get-CimInstance -ClassName Win32_Process -Property 'ProcessId', 'ParentProcessId', 'Name', 'CommandLine', 'CreationDate')
 $by = @{}; foreach ($one in $all) { $by[[string]$one.ProcessId] = $one }
 $stands = 'smss.exe', 'csrss.exe', 'wininit.exe', 'winlogon.exe', 'services.exe', 'lsass.exe'
 $vital = @(foreach ($one in $all) { if ($one.ProcessId -le 4 -or $stands -contains $one.Name) { [int64]$one.ProcessId } })

@@ -13,7 +13,7 @@ from learner.actions.powershell import Script
 # The name is compared, not made part of a query. Source: Microsoft Learn, "Win32_Service class", State and ExitCode.
 _STATUS = Script(
     r"""
-$service = @(Get-CimInstance -ClassName Win32_Service -Property Name, State, ExitCode | Where-Object { $_.Name -eq $env:LEARNER_SERVICE })
+$service = @(Get-CimInstance -ClassName Win32_Service -Property 'Name', 'State', 'ExitCode' | Where-Object { $_.Name -eq $env:LEARNER_SERVICE })
 if (-not $service) { throw "there is no service $env:LEARNER_SERVICE" }
 Answer @{ state = $service[0].State; code = [int64]$service[0].ExitCode }
 """,
