@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learner.errors import LearnerError
+from learner.executor.fitting import fitted
 from learner.executor.fix_verifier import FixVerifier
 from learner.executor.run import new_execution_id
 from learner.models.execution import ExecutionResult, ExecutionStatus, StateCapture, StepExecution
@@ -51,6 +52,7 @@ class TelemetryStore:
         Raises: `LearnerError` when it can't be kept.
         """
         masked = Redactor((*self._secrets, *secrets), self._patterns).result(result)
+        masked = fitted(masked, self._spool.max_result_bytes)
         self._spool.add(masked)
         return masked
 

@@ -63,7 +63,8 @@ def command(
         tell("the incident is over: nothing to do")
     several = len(addresses) > 1
     site = running.Site(settings, tell, lambda host, step: _say_step(host if several else "", step))
-    site.recover()
+    if not dry_run:
+        site.recover()
     if fetch and (why := site.fetch()):
         warn(f"could not fetch: {why}; going on with what was fetched last")
     done: list[Done] = []

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from learner import pipeline
+from learner.cli.keeping import Kept
 from learner.cli.sending import send, spool_of
 from learner.errors import LearnerError
 from learner.executor import gate
 from learner.executor.cancel import Cancellation
 from learner.executor.choose import Chosen, choose
+from learner.executor.fitting import fitted
 from learner.executor.guard import Runs
 from learner.executor.hosts import OpenHost, open_host
 from learner.executor.incidents import typed
-from learner.executor.journal import Journal, abandoned
+from learner.executor.journal import KILLED, abandoned
 from learner.executor.run import Order, Ran, new_execution_id, not_run
-from learner.flow import Attempt
 from learner.models.execution import ExecutionResult, Executor, StepExecution
 from learner.models.incident import Incident
 from learner.repository.git import Git
@@ -90,39 +91,6 @@ class _TooOften(Exception):
         self.reason = reason
 
 
-class Kept:
-    """Writes a run ahead into its journal, with every secret masked."""
-
-    def __init__(
-        self, folder: Path, execution_id: str, patterns: Sequence[str], shown: Callable[[StepExecution], None]
-    ) -> None:
-        self._journal = Journal(folder, execution_id)
-        self._patterns = patterns
-        self._redactor = Redactor(patterns=patterns)
-        self._shown = shown
-        self._begun = False
-
-    def started(self, provisional: ExecutionResult, secrets: tuple[str, ...]) -> None:
-        self._redactor = Redactor(secrets, self._patterns)
-        self._begun = True
-        self._journal.started(self._redactor.result(provisional).model_dump(mode="json"))
-
-    def began(self, attempt: Attempt) -> None:
-        self._journal.began(attempt.step_number, attempt.step.id, attempt.action.name, attempt.phase)
-
-    def ended(self, step: StepExecution) -> None:
-        masked = self._redactor.json(step.model_dump(mode="json"))
-        self._journal.ended(masked)
-        self._shown(step.model_copy(update={"output": masked["output"], "error": masked["error"]}))
-
-    def close(self, *, kept: bool) -> None:
-        """`kept`: the result is in the spool. What never began leaves nothing behind."""
-        if kept or not self._begun:
-            self._journal.close()
-        else:
-            self._journal.leave()
-
-
 @dataclass
 class Site:
     """This executor: its settings, its clone, its spool, its memory of runs."""
@@ -139,16 +107,20 @@ class Site:
         self._journals = self.runs.folder / "journal"
 
     def recover(self) -> int:
-        """How many runs were killed before they could write their result; it is in the spool now."""
+        """How many runs were killed before they could write their result, or had nowhere to; it is in the spool now.
+
+        Raises: `LearnerError` when the spool can't keep it; the journals stay.
+        """
         count = 0
         for result, journal in abandoned(self._journals, utc_now()) if self._journals.is_dir() else ():
             if result is not None:
-                self.spool.add(result)
+                self.spool.add(fitted(result, self.spool.max_result_bytes))
                 count += 1
+                why = "had been killed" if result.notes == KILLED else "had nowhere to put its result"
                 self.tell(
-                    f"{result.runbook_ref} on {result.hostname} had been killed: kept {result.execution_id} as partial"
+                    f"{result.runbook_ref} on {result.hostname} {why}: kept {result.execution_id} as {result.status.value}"
                 )
-            elif journal.stat().st_size:
+            elif journal.read_bytes().strip(b"\0\n"):  # else it was killed before it began
                 # Kept for a person to look at; it is told once.
                 self.tell(f"the journal of a killed run can't be read: {journal.with_suffix('.unreadable')}")
                 journal.replace(journal.with_suffix(".unreadable"))
@@ -232,8 +204,14 @@ class Site:
             )
             safe = False
             try:
-                result = pipeline.record(go(kept), self.spool, self.settings.redact)
-                safe = True
+                ran = go(kept)
+                try:
+                    result = pipeline.record(ran, self.spool, self.settings.redact)
+                    safe = True
+                except LearnerError as e:
+                    result, safe = kept.rescue(ran, self.spool, e)
+                    if not safe:
+                        self.tell(f"{host.name}: {e.message}; the result rests in its journal until the next start")
                 return Done(address, host.name, result)
             except _TooOften as e:
                 result = Redactor(patterns=self.settings.redact).result(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,7 +43,8 @@ class Runs:
                 f"{runbook_id} is being run on {host} already, by {who}", "wait for it to end; nothing was touched"
             )
         try:
-            holder.write_text(execution_id, "utf-8")
+            with suppress(OSError):  # it only tells the next one who it was
+                holder.write_text(execution_id, "utf-8")
             yield
         finally:
             holder.unlink(missing_ok=True)
@@ -55,13 +56,19 @@ class Runs:
         return sum(since < when <= now for when in self._history(_key(host, runbook_id, incident_id)))
 
     def note(self, host: str, runbook_id: str, incident_id: str, now: datetime) -> None:
-        """Remember that a run begins now. To be called under `alone`."""
+        """Remember that a run begins now. To be called under `alone`.
+
+        Raises: `LearnerError` when that can't be written down; then nothing may run.
+        """
         key = _key(host, runbook_id, incident_id)
         kept = [*self._history(key)[-99:], now]
         file = self.folder / "history" / key
         temporary = file.with_suffix(".new")
-        temporary.write_text(json.dumps([when.astimezone(UTC).isoformat() for when in kept]), "utf-8")
-        temporary.replace(file)
+        try:
+            temporary.write_text(json.dumps([when.astimezone(UTC).isoformat() for when in kept]), "utf-8")
+            temporary.replace(file)
+        except OSError as e:
+            raise LearnerError(f"{file}: {e.strerror}", "nothing was run: free some space") from e
         self._forget(now)
 
     def _history(self, key: str) -> list[datetime]:

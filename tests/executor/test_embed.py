@@ -53,15 +53,31 @@ def test_the_documented_python_runs_as_it_stands(root: Path, site: Site, tmp_pat
     assert ExecutionResult.model_validate_json(sent) == result
 
 
-def test_the_documented_json_is_taken_by_the_documented_commands(root: Path, site: Site, tmp_path: Path) -> None:
+def test_the_documented_json_and_shell_are_taken_by_the_documented_commands(
+    root: Path, site: Site, tmp_path: Path
+) -> None:
     (text,) = blocks(root, "json")
     (tmp_path / "result.json").write_text(text)
-    (commands,) = blocks(root, "sh")
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    for line in commands.strip().splitlines():
-        done = subprocess.run(line, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, (line, done.stdout, done.stderr)
-    assert site.bare.blob("refs/learner/inbox/acme/web-1-agent", "telemetry/acme/2026/11/22/exec-20261122-0001.json")
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+           "LEARNER_HOST_CONFIG": str(site.config)}  # fmt: skip
+    for script in blocks(root, "sh"):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == 0, (script, done.stdout, done.stderr)
+    arrived = site.bare.listing("refs/learner/inbox/acme/web-1-agent", "telemetry/")
+    assert "telemetry/acme/2026/11/22/exec-20261122-0001.json" in arrived
+    (own,) = (blob for path, blob in arrived.items() if "exec-20261122-0001" not in path)
+    raw = site.bare.run("cat-file", "blob", own)
+    assert b"s3cr3t" not in raw
+    result = ExecutionResult.model_validate_json(raw)
+    assert (result.success, result.executed_steps[0].exit_code) == (False, 3)
+    assert result.executed_steps[0].output == "restarting with ***"
 
 
 def test_a_failure_is_recorded_and_goes_on(store: TelemetryStore) -> None:

@@ -62,7 +62,10 @@ class SshHost:
         self._how = (service_manager, supervisor_config)
         self._services: ServiceManager | None = None
         # A control socket's path has room for some hundred characters (Source: unix(7)).
-        self._folder = Path(tempfile.mkdtemp(prefix="learner-ssh-"))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="learner-ssh-"))
+        except OSError as e:
+            raise LearnerError(f"no temporary folder can be made: {e.strerror}", "free some space in /tmp") from e
         self._elevated = False
         self._is_root = False
         try:
