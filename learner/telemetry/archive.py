@@ -1,6 +1,6 @@
 """Months gone by, as Parquet: off the tip of the branch, still part of it, readable by DuckDB and pandas.
 
-    telemetry/archive/<YYYY-MM>.parquet    see `telemetry.parquet`
+    telemetry/archive/<YYYY-MM>.parquet    see `telemetry.parquet`, and `archives.read`
     telemetry/archive/<YYYY-MM>.ids        `<path> <first 12 of the blob id>`, one line each, sorted; gzip
 
 The list of ids lets folding and collecting know what lies in an archive without reading it, and without pyarrow.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from learner.archives.read import read
 from learner.errors import LearnerError
 from learner.models.execution import ExecutionResult
 from learner.repository import refs
@@ -59,16 +59,6 @@ def listed(blobs: Mapping[str, str]) -> bytes:
     return gzip.compress(lines.encode(), 9, mtime=0)
 
 
-def ids(raw: bytes) -> dict[str, str]:
-    """Path → first 12 digits of the blob id, out of an `.ids` file; what is damaged names nothing."""
-    if raw.startswith(b"\x1f\x8b"):
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error):
-            return {}
-    return dict(line.split(" ", 1) for line in raw.decode("utf-8", "replace").splitlines() if " " in line)
-
-
 def due(git: Git, tip: str, before: date) -> dict[str, list[tuple[str, str]]]:
     """Month → (path, blob id) of the results that lie on the tip as files and belong to months before `before`'s."""
     months: dict[str, list[tuple[str, str]]] = {}
@@ -105,7 +95,7 @@ def archive(
             told(f"{month}: {len(files)} results")
             target = Path(folder, f"{month}.parquet")
             parquet.write(target, _rows(git, tip, month, files))
-            blobs = {path: blob_id(raw) for path, raw in parquet.read(target)}
+            blobs = {path: blob_id(raw) for path, raw in read(target)}
             lost = [path for path, blob in files if path in blobs and blobs[path] != blob]
             taken = [(path, blob) for path, blob in files if blobs.get(path) == blob]
             if lost:

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from itertools import chain
 from pathlib import Path
 
+from learner.archives.read import ids
 from learner.errors import GitError
 from learner.models.execution import ExecutionResult
 from learner.models.fold import Fold
@@ -17,7 +18,6 @@ from learner.repository.batch import FOLDER, in_pack_order, objects, stream, tre
 from learner.repository.git import Git
 from learner.repository.lean import Lean
 from learner.telemetry import parse
-from learner.telemetry.archive import ids
 from learner.telemetry.news import news
 from learner.telemetry.parquet import read_from
 from learner.telemetry.plain import plain

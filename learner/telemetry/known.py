@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 
+from learner.archives.read import ids
 from learner.repository.batch import Objects, objects
 from learner.repository.lean import Lean
 from learner.telemetry import parse
-from learner.telemetry.archive import ids, ids_path, month_of
+from learner.telemetry.archive import ids_path, month_of
 from learner.telemetry.parse import Place
 
 

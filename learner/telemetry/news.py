@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from learner.archives.read import ids
 from learner.errors import GitError
 from learner.models.fold import Fold
 from learner.repository.batch import Changed, changed, stream
 from learner.repository.git import ZERO, Git
 from learner.repository.lean import Lean
 from learner.telemetry import parse
-from learner.telemetry.archive import ids
 from learner.telemetry.state import State
 
 

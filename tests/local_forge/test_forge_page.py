@@ -307,7 +307,7 @@ def test_all_that_decides_is_on_the_page(world: World, browse: Callable[[str | N
         "changed step",
         "pidfile /run/web/web.pid exists",
         "services.web",
-        "it may be archived",
+        "nor in an archive",
         "2 attempts",
         'class="flowchart"',
         "patterns/stale-pid-file",

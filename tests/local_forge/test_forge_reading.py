@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
 
 import forge_scene as scene
 import pytest
@@ -18,6 +20,13 @@ from learner.local_forge.users import Directory
 from learner.local_forge.web import machine_part
 from learner.local_forge.web.failures import read_failures
 from learner.local_forge.web.side_by_side import compare
+from learner.repository.git import Identity, init
+from learner.settings import TelemetrySettings
+from learner.telemetry.archive import archive
+from learner.telemetry.fold import fold
+from learner.telemetry.inbox import push
+from learner.telemetry.spool import Spool
+from samples import result
 
 LINES = st.lists(st.sampled_from(["a: 1", "a: 2", "- id: x", "  - id: y", "    b: c d", "", "# note"]), max_size=25)
 
@@ -107,8 +116,32 @@ def test_results_are_found_by_their_names(world: World) -> None:
     assert [(s.outcome, s.attempts) for s in first.steps] == [("done", 1), ("failed", 2), ("skipped", 1)]
     assert ("services.web", "failed", "failed") in first.state
     assert second.hostname == "web-2"
-    assert "archived" in gone.missing
+    assert "nor in an archive" in gone.missing
     assert read_failures(world.forge.repo, ["../../etc/passwd", "exec-20269999-aaaa"])[0].missing
+
+
+def test_archived_results_are_read_as_if_they_lay_there(world: World, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    now, who, telemetry = datetime(2026, 12, 24, tzinfo=UTC), Identity("l", "l@x"), TelemetrySettings()
+    clone, spool = init(tmp_path / "learner"), Spool(tmp_path / "spool")
+    clone.run("remote", "add", "origin", str(world.forge.repo.git.path))
+    ids = ["exec-20261122-aaaa", "exec-20261130-bbbb"]  # the second ran on the first of December
+    spool.add(result(execution_id=ids[0], hostname="web-1"))
+    spool.add(
+        result(
+            execution_id=ids[1],
+            hostname="web-2",
+            started_at="2026-12-01T00:00:01Z",
+            completed_at="2026-12-01T00:01:00Z",
+        )
+    )
+    push(spool, clone, "origin", client_id="acme", executor_id="web", author=who, now=now)
+    tip = fold(clone, "origin", settings=telemetry, author=who, now=now).commit or ""
+    before = read_failures(world.forge.repo, ids)
+    assert [one.hostname for one in before] == ["web-1", "web-2"]
+    archive(clone, "origin", tip, settings=telemetry, author=who, now=now, before=date(2027, 1, 1))
+    assert not any(path.startswith("telemetry/acme") for path in world.forge.repo.git.listing("telemetry"))
+    assert read_failures(world.forge.repo, ids) == before
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,16 @@
-"""The failures behind a proposal: each execution's result, read from the telemetry branch. Untrusted input."""
+"""The failures behind a proposal: each execution's result, from telemetry's files or archives. Untrusted input."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from typing import Any
 
 from learner.local_forge.bare import Bare
+from learner.local_forge.web.results import ID, Found, find
 
 BRANCH = "telemetry"
-MAX_BYTES = 4 * 1024 * 1024
-_ID = re.compile(r"exec-(\d{4})(\d{2})(\d{2})-[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -67,42 +64,21 @@ class Failure:
 def read_failures(repo: Bare, execution_ids: Sequence[str], most: int = 20) -> list[Failure]:
     """The results of these executions, in their order; those that are not there say so."""
     head = repo.heads().get(BRANCH)
-    ids = [i for i in execution_ids if _ID.fullmatch(i)][:most]
+    ids = [i for i in execution_ids if ID.fullmatch(i)][:most]
     if head is None:
         return [Failure(i, missing="there is no telemetry branch yet") for i in ids]
-    paths = _paths(repo, head, ids)
-    return [_failure(repo, head, i, paths.get(i)) for i in ids]
+    found = find(repo, head, ids)
+    return [_failure(i, found.get(i)) for i in ids]
 
 
-def _paths(repo: Bare, head: str, ids: Sequence[str]) -> dict[str, str]:
-    """Where each result lies. The date in an id names the folder, give or take a day; the client is tried out."""
-    root = repo.entry(head, "telemetry")
-    if root is None:
-        return {}
-    clients = [e.path for e in repo.tree(root.sha) if e.type == "tree" and e.path != "archive"][:500]
-    candidates = [(i, f"telemetry/{client}/{day}/{i}.json") for i in ids for day in _days(i) for client in clients]
-    asked = "".join(f"{head}:{path}\n" for _, path in candidates).encode()
-    answers = repo.git.run("cat-file", "--batch-check", stdin=asked).decode().splitlines() if candidates else []
-    return {i: path for (i, path), answer in zip(candidates, answers, strict=True) if not answer.endswith("missing")}
-
-
-def _days(execution_id: str) -> list[str]:
-    found = _ID.fullmatch(execution_id)
+def _failure(execution_id: str, found: Found | None) -> Failure:
+    if found is None:
+        return Failure(execution_id, missing="its result is neither on the telemetry branch nor in an archive")
+    path = found.path
+    if found.raw is None:
+        return Failure(execution_id, missing=found.problem, path=path)
     try:
-        day = date(*(int(part) for part in found.groups())) if found else None
-    except ValueError:
-        day = None
-    return [f"{day + timedelta(days=n):%Y/%m/%d}" for n in (0, -1, 1)] if day else []
-
-
-def _failure(repo: Bare, head: str, execution_id: str, path: str | None) -> Failure:
-    entry = repo.entry(head, path) if path else None
-    if path is None or entry is None:
-        return Failure(execution_id, missing="its result is not on the telemetry branch (it may be archived)")
-    if (entry.size or 0) > MAX_BYTES:
-        return Failure(execution_id, missing="its result is too large to show", path=path)
-    try:
-        held = json.loads(repo.blob(entry.sha))
+        held = json.loads(found.raw)
     except (ValueError, RecursionError):
         held = None
     if not isinstance(held, dict):

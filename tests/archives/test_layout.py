@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.telemetry.data import raw, result
-from learner.telemetry.layout import WORDS, Filler, split
+from learner.archives.layout import WORDS, Filler, split
 
 TEXTS = st.text() | st.lists(st.sampled_from(["{", "}", "{0}", "{{1}}", "12", "4711", "x9", '"a":', "é", " "])).map(
     "".join
@@ -53,16 +53,18 @@ def test_a_layout_that_grows_without_end_or_lacks_a_word_is_refused() -> None:
 
 
 def test_results_of_one_kind_share_layouts(tmp_path_factory: pytest.TempPathFactory) -> None:
-    parquet = pytest.importorskip("learner.telemetry.parquet")
     pytest.importorskip("pyarrow")
+    from learner.archives.read import read
+    from learner.telemetry import parquet
+
     rows = [(raw(number)[1], result(number)) for number in range(600)]
     target = tmp_path_factory.mktemp("archive") / "x.parquet"
     parquet.write(target, rows)
-    assert dict(parquet.read(target)) == dict(raw(number) for number in range(600))
+    assert dict(read(target)) == dict(raw(number) for number in range(600))
     size = target.stat().st_size / 600
     assert size < 250, "bytes a result; a small file carries its columns' names"
     wanted = frozenset({rows[5][1].execution_id, rows[77][1].execution_id})
-    assert sorted(path.rpartition("/")[2][:-5] for path, _ in parquet.read(target, wanted)) == sorted(wanted)
+    assert sorted(path.rpartition("/")[2][:-5] for path, _ in read(target, wanted)) == sorted(wanted)
 
 
 def test_duckdb_and_pandas_read_what_was_written(tmp_path_factory: pytest.TempPathFactory) -> None:
