@@ -198,7 +198,9 @@ def _checked(base: FollowUp, file: RunbookFile, edit: RunbookEdit, runs: Sequenc
         new = parse(text, file.runbook.path)
     except LearnerError as e:
         return base.model_copy(update={"outcome": "refused", "reason": f"unfit: {e.message}"})
-    findings = audits.run(audits.Change(file, new, edit), audits.Evidence(tuple(runs)))
+    found_by = audits.run(audits.Change(file, new, edit), audits.Evidence(tuple(runs)))
+    # Nothing failed, so that no failed run is cited is no news.
+    findings = tuple(f for f in found_by if (f.rule, f.level) != ("citations", Level.WARNING))
     verdict = replay(file, new, (), runs)
     wrong = [f"{f.rule}: {f.message}" for f in findings if f.level is Level.BLOCK]
     wrong += [f"replay: {verdict.summary}"] if verdict.refuses else []
@@ -213,7 +215,7 @@ def _checked(base: FollowUp, file: RunbookFile, edit: RunbookEdit, runs: Sequenc
 
 def _decided(memory: Memory, up: FollowUp) -> str | None:
     """What people did with it, or have before them; None when it was never proposed."""
-    held = [pull for pull in memory.pulls if (pull.kind, pull.signature) == (up.kind, up.key)]
+    held = [pull for pull in memory.pulls if (pull.kind, pull.signature) == (up.kind, up.signature)]
     for pull in held:
         if pull.state == "open":
             return f"one_open: #{pull.number} waits for a person"

@@ -178,7 +178,7 @@ def attempt(proposer: Proposer, brief: Brief, candidates: int, repair_rounds: in
         if isinstance(answer, NoProposal):
             if not passed:
                 tries.why.append(f"{proposer.name}: {answer.reason}")
-                tries.notes.append(f"{proposer.name} gave no proposal: {answer.reason}")
+                tries.notes.append(f"the proposer {proposer.name} gave no proposal: {answer.reason}")
             break
         checked = check(answer, brief)
         if checked.proposal is not None:

@@ -386,7 +386,7 @@ def _follow_ups(job: Job, planned: Plan, seen: Seen) -> Iterator[Ready | Publish
         results = reading.results(job.git, seen.telemetry, cited, lean=seen.lean)
         old = seen.runbooks.get(up.runbook_id) if up.kind != "pattern" else None
         new = parse(up.content.encode(), up.path).runbook if old else None
-        kept: dict[str, Any] = {"signature": up.key, "proposer": up.kind, "kind": up.kind}
+        kept: dict[str, Any] = {"signature": up.signature, "proposer": up.kind, "kind": up.kind}
         if up.kind == "optimisation" and up.edit:
             kept |= {"edit": up.edit.model_dump(mode="json", exclude_none=True), "evidence": list(up.evidence)}
         yield Ready(

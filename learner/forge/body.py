@@ -80,7 +80,9 @@ def _head(proposal: Proposal) -> str:
     return "\n".join(
         [
             f"> [!{'IMPORTANT' if alert == 'NOTE' else alert}]",
-            f"> {many} {when}. {sentence(proposal.edit.summary, 200)}",
+            f"> {many} {when}.",
+            ">",
+            f"> **Proposed:** {sentence(proposal.edit.summary, 200)}",
             ">",
             f"> **Replay:** {_REPLAY[proposal.replay.verdict]}.",
             ">",
@@ -162,14 +164,14 @@ def _summary(result: ExecutionResult) -> str:
 
 def _made(proposal: Proposal) -> str:
     usage = proposal.usage
-    without = ", without a model" if proposal.proposer.startswith("patterns/") else ""
-    lines = ["## How it was made", "", f"By {code(proposal.proposer)}{without}."]
+    first = [note for note in proposal.notes if note.startswith("made by ")] or [f"made by {proposal.proposer}"]
+    lines = ["## How it was made", "", *(sentence(note, 500) for note in first)]
     if usage.model_calls:
         lines.append(
             f"{count(usage.model_calls, 'model call')}, {usage.input_tokens} + {usage.output_tokens} tokens, "
             f"about ${usage.cost_usd:.4f}."
         )
-    lines += [sentence(note, 500) for note in proposal.notes]
+    lines += [sentence(note, 500) for note in proposal.notes if note not in first]
     lines.append(f"Signature {code(proposal.cluster.signature)}, fingerprint {code(proposal.fingerprint[:16])}.")
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from learner.forge.escape import block, cell, code, plain, prose
 from learner.forge.marks import hidden_follow_up
-from learner.forge.page_parts import Links, changes, count, described, findings_table, flow, reach, replayed, sentence
+from learner.forge.page_parts import Links, changes, count, described, findings_table, reach, replayed, sentence
 from learner.models.execution import ExecutionResult
 from learner.models.follow_up import FollowUp
 from learner.models.runbook import Runbook
@@ -67,7 +67,7 @@ def _revert(
         _figures(up),
         _told("What went wrong", up.why, "Failures of it: " + _cited(up, results, links) if up.evidence else ""),
         reach(up.capabilities),
-        "## What changes\n\n" + flow(old, new),
+        _steps(old, new),
         findings_table(up.findings),
         others,
         _made("By comparing verified success of the two versions, without a model.", up),
@@ -85,13 +85,12 @@ def _pattern(up: FollowUp) -> list[str]:
         "> [!IMPORTANT]",
         f"> **{up.ref} proved better than the version before it.** {_APART}",
         ">",
-        "> This adds its edit to the repair patterns, so that other runbooks and other clients can have it.",
+        f"> **Proposed:** let other runbooks and other clients have its repair: {sentence(up.summary, 200)}",
         ">",
         "> A pattern runs nowhere. Where the same failure shows, the learner may propose this edit, in a pull request of its own.",
     ]
     operations = up.edit.operations if up.edit else ()
-    edit = ["## The edit that proved itself", "", "| change | because |", "|---|---|"]
-    edit += [f"| {described(one)} | {' '.join(map(code, one.because[:3]))} |" for one in operations]
+    edit = ["## The edit that proved itself", "", *(f"- {described(one)}" for one in operations)]
     checks = "\n".join([
         "## What to look at", "",
         "- `match.error`: would it also find failures that have another cause? Then narrow it, on this branch.",
@@ -102,7 +101,9 @@ def _pattern(up: FollowUp) -> list[str]:
         "\n".join(head),
         _figures(up),
         "\n".join(edit),
-        "## The pattern\n\n" + block(up.content, "yaml", 6_000),
+        "## The pattern\n\n"
+        + block(up.content.partition("\nexample:\n")[0], "yaml", 6_000)
+        + "\n\nIts example, which is a test of it, is under *Files changed*.",
         checks,
         _made(
             f"Out of the merged edit of {up.ref}, without a model. On the {count(len(up.evidence), 'failure')} that edit was "
@@ -123,7 +124,7 @@ def _optimisation(up: FollowUp, old: Runbook, new: Runbook, links: Links) -> lis
         "> [!NOTE]",
         f"> **Nothing failed.** {' '.join(sentence(why, 400) for why in up.why)}",
         ">",
-        f"> {sentence(up.summary, 200)}",
+        f"> **Proposed:** {sentence(up.summary, 200)}",
         *([">", f"> **Risk:** {sentence(edit.risk, 300)}"] if edit else []),
         ">",
         "> Nothing of this runs anywhere before you merge it.",
@@ -145,13 +146,25 @@ def _optimisation(up: FollowUp, old: Runbook, new: Runbook, links: Links) -> lis
     ]
 
 
+def _steps(old: Runbook, new: Runbook) -> str:
+    """What goes and what comes back, step by step."""
+    before = {step.id: step for step in old.all_steps}
+    after = {step.id: step for step in new.all_steps}
+    lines = [f"- **goes:** {code(f'{key}: {step.action}')}" for key, step in before.items() if key not in after]
+    lines += [f"- **comes back:** {code(f'{key}: {step.action}')}" for key, step in after.items() if key not in before]
+    lines += [
+        f"- **as it was before:** {code(f'{key}: {step.action}')}"
+        for key, step in after.items()
+        if key in before and before[key] != step
+    ]
+    if old.verification != new.verification:
+        lines.append("- **as it was before:** the verification")
+    return "\n".join(["## What changes", "", *(lines or ["No step; see *Files changed*."])])
+
+
 def _figures(up: FollowUp) -> str:
-    rows = [f"| {code(score.ref)} | {_share(score.words)} |" for score in (up.old, up.new) if score]
+    rows = [f"| {code(score.ref)} | {cell(score.words)} |" for score in (up.old, up.new) if score]
     return "\n".join(["## Verified success", "", "| version | share, with its 95% interval |", "|---|---|", *rows])
-
-
-def _share(words: str) -> str:
-    return cell(words)
 
 
 def _told(heading: str, why: tuple[str, ...], more: str) -> str:

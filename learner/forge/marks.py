@@ -47,7 +47,7 @@ def hidden_follow_up(up: FollowUp) -> str:
         "kind": up.kind,
         "runbook_id": up.runbook_id,
         **versions,
-        "signature": up.key,
+        "signature": up.signature,
         "fingerprint": up.fingerprint,
         "priority": up.priority,
         "executions": list(up.evidence),

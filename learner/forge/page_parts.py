@@ -126,12 +126,19 @@ def findings_table(findings: Sequence[Finding]) -> str:
 
 def replayed(replay: Replay, links: Links) -> str:
     """What becomes of the recorded runs."""
-    lines = ["## Replay", "", f"**{replay.verdict}**: {prose(replay.summary)}"]
+    verdict = "no failure to fix" if replay.verdict == "none" and replay.runs else replay.verdict
+    lines = ["## Replay", "", f"**{verdict}**: {prose(replay.summary)}"]
     if replay.runs:
         shares = (
             f"{replay.recorded:.0%} recorded, {replay.implied:.0%} implied by effects, {replay.assumed:.0%} assumed"
         )
-        lines += ["", f"It rests on outcomes that were {shares}.", "", "| run | was | becomes | |", "|---|---|---|---|"]
+        lines += [
+            "",
+            f"It rests on outcomes that were {shares}.",
+            "",
+            "| run | was | becomes | since |",
+            "|---|---|---|---|",
+        ]
         for run in replay.runs[:10]:
             becomes = run.becomes.replace("_", " ")
             lines.append(f"| {links.of(run.execution_id)} | {run.was} | {becomes} | {cell(run.reason)} |")

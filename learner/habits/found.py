@@ -57,8 +57,11 @@ def found(held: Held, file: RunbookFile, least: int) -> tuple[Habit, ...]:
     steps = {step.id: step for step in file.runbook.steps}
     counted = [(steps[key], counts) for key, counts in sorted(entry["steps"].items()) if key in steps]
     habits = [*_shorter(entry, file)]
+    # An executor that records no changes at all says nothing of any step's.
+    recorded = any(counts["changed"] for _, counts in counted)
     for step, counts in counted:
-        habits += [*_slower(step, counts), *_second_try(step, counts, least), *_idle(step, counts, least)]
+        habits += [*_slower(step, counts), *_second_try(step, counts, least)]
+        habits += _idle(step, counts, least) if recorded else ()
     return tuple(
         sorted(habits, key=lambda habit: (("slower", "second-try", "shorter", "idle").index(habit.kind), habit.step_id))
     )
@@ -127,7 +130,9 @@ def _idle(step: Step, counts: Mapping[str, Any], least: int) -> Iterator[Habit]:
     if action.read_only or counts["changed"] or counts["ran"] < least or catalogue().family[step.action] in ("command", "flow"):  # fmt: skip
         return  # what a command changes is not always seen
     yield Habit(
-        "idle", step.id, f"{step.id} ({step.action}) changed nothing in any of its {counts['ran']} verified runs"
+        "idle",
+        step.id,
+        f"the step {step.id} ({step.action}) changed nothing in any of its {counts['ran']} verified runs",
     )
 
 
@@ -143,10 +148,10 @@ def _second_try(step: Step, counts: Mapping[str, Any], least: int) -> Iterator[H
         pause["when"] = step.when
     yield Habit(
         "second-try", step.id,
-        f"In all of its {counts['ran']} verified runs {step.id} failed at first and worked at the second try.",
+        f"In all of its {counts['ran']} verified runs the step {step.id} failed at first and worked at the second try.",
         {"op": "insert_step", "before": step.id, "step": pause},
-        f"Wait {seconds} s before {step.id}, which never works at once",
-        f"{step.id} works at the first try; no failed attempt is left behind on the host. The retry stays.",
+        f"Wait {seconds} s before the step {step.id}, which never works at once",
+        f"The step {step.id} works at the first try; no failed attempt is left behind on the host. The retry stays.",
         f"Low. A host on which {step.id} would have worked at once waits {seconds} s more.",
     )  # fmt: skip
 
@@ -163,7 +168,7 @@ def _slower(step: Step, counts: Mapping[str, Any]) -> Iterator[Habit]:
     timeout = step.timeout_seconds or catalogue().actions[step.action].default_timeout_seconds
     slowest = weeks[-1][2] / 1000
     words = (
-        f"{step.id} took {first:.1f} s on average in the first and {last:.1f} s in the last of {len(weeks)} weeks; "
+        f"The step {step.id} took {first:.1f} s on average in the first and {last:.1f} s in the last of {len(weeks)} weeks; "
         f"its slowest run of that week took {slowest:.1f} s of {timeout:g} s."
     )
     new = math.ceil(timeout * 2 / 5) * 5
@@ -173,7 +178,7 @@ def _slower(step: Step, counts: Mapping[str, Any]) -> Iterator[Habit]:
     yield Habit(
         "slower", step.id, words,
         {"op": "set_timeout", "step_id": step.id, "timeout_seconds": new},
-        f"Give {step.id} {new} s before it runs into its timeout",
-        f"{step.id} keeps working while the reason for its growth is looked for.",
+        f"Give the step {step.id} {new} s before it runs into its timeout",
+        f"The step {step.id} keeps working while the reason for its growth is looked for.",
         f"Low. When {step.id} hangs, the run notices after {new} s instead of {timeout:g} s. The growth itself needs a person.",
     )  # fmt: skip

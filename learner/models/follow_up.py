@@ -52,6 +52,11 @@ class FollowUp(Strict):
         return f"{self.kind}/{self.runbook_id}/{self.cause}" if self.cause else f"{self.kind}/{self.ref}"
 
     @property
+    def signature(self) -> str:
+        """`key` as 12 hex digits: what the forge and the ledger remember it by."""
+        return hashlib.sha256(self.key.encode()).hexdigest()[:12]
+
+    @property
     def fingerprint(self) -> str:
         """64 hex digits of what it would put where."""
         return hashlib.sha256("\0".join((self.key, self.path, self.content)).encode()).hexdigest()

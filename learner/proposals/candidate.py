@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from learner.errors import LearnerError
-from learner.models import ExecutionResult, FailureCluster, FailureType, Verdict
+from learner.models import ExecutionResult, FailureCluster, FailureType, Step, Verdict
 from learner.proposals.brief import Brief, Draft, failing, fingerprint
 from learner.proposals.error_words import Expression, expression
 from learner.proposals.merged import Improvement
@@ -164,7 +164,8 @@ class _Author:
         for key in _ANCHORS:
             if key in operation:
                 operation = {**operation, key: self._anchor(str(operation[key]))}
-        return {key: item if key in _ANCHORS else self._general(key, item) for key, item in operation.items()}
+        general = {key: item if key in _ANCHORS else self._general(key, item) for key, item in operation.items()}
+        return _in_order(general)
 
     def _changed(self, before: Mapping[str, Json], after: Mapping[str, Json]) -> dict[str, Json]:
         if before.keys() - {"id"} - after.keys():
@@ -258,10 +259,22 @@ class _Author:
         if services:
             failure["state"] = {"services": services}
         operations = [
-            operation.model_dump(mode="json", exclude={"because"}, exclude_none=True)
+            _in_order(operation.model_dump(mode="json", exclude={"because"}, exclude_none=True))
             for operation in self.improvement.edit.operations
         ]
         return {"runbook": runbook, "failure": failure, "operations": operations}
+
+
+def _in_order(operation: Mapping[str, Json]) -> dict[str, Json]:
+    """An operation as a person would write it: what and where first, a step's keys as runbooks have them."""
+    keys = sorted(operation, key=lambda key: (key not in ("op", *_ANCHORS), key != "op"))
+    step = tuple(Step.model_fields)
+    return {
+        key: {k: item[k] for k in sorted(item, key=lambda k: step.index(k) if k in step else len(step))}
+        if key == "step" and isinstance(item := operation[key], dict)
+        else operation[key]
+        for key in keys
+    }
 
 
 def _leaves(value: Json) -> list[Json]:

@@ -21,7 +21,8 @@ _VARIES = re.compile(
     r"|\b\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?|\b0x[0-9a-fA-F]+\b|\b\d+(?:\.\d+)*\b"
 )
 """Paths, addresses, ids, times and numbers."""
-_ANYTHING = r"\S{1,200}"
+_ANYTHING = "[^ ]+"
+_AT_THE_ENDS = re.compile(rf"^(?:[ :]*{re.escape(_ANYTHING)}[ :]+)+|(?:[ :]+{re.escape(_ANYTHING)}[ :]*)+$")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def _of_line(line: str, situation: Situation, values: set[str], written: Mapping
         at = end
     parts.append(_literal(line[at:]))
     letters += sum(map(str.isalpha, line[at:]))
-    regex = "".join(parts).strip()
+    # What stands for anything at either end says nothing.
+    regex = _AT_THE_ENDS.sub("", "".join(parts).strip())
     if letters < FEWEST_LETTERS:
         return None
     try:
@@ -136,7 +138,10 @@ def _kind(text: str, situation: Situation) -> str | None:
 
 
 def _literal(text: str) -> str:
-    return re.sub(r"(?:\\ |\s)+", r"\\s+", re.escape(text))
+    """`text` as an expression that a person can read: brackets instead of backslashes."""
+    words = " ".join(text.split())
+    words = (" " if text[:1].isspace() else "") + words + (" " if text[-1:].isspace() and words else "")
+    return re.sub(r"[.$*+?{}|()]|[\[\]\\^]", lambda m: f"\\{m[0]}" if m[0] in "[]\\^" else f"[{m[0]}]", words)
 
 
 def _finds(regex: str, text: str) -> bool:

@@ -230,7 +230,7 @@ def test_the_question_holds_what_matters_and_fences_what_was_recorded() -> None:
     assert "\u202e" not in asked.user
     inside = asked.user.split(f"<<<{boundary}\n")[1:]
     assert all(part.count(f"\n{boundary}>>>") == 1 for part in inside)
-    assert "clean_directory" not in prompt(
+    assert "vacuum_journal" not in prompt(
         brief_of(parse(RUNBOOK.replace("platform: linux", "platform: darwin").replace("start_service", "check_port").replace('{name: "{{ service }}"}', "{port: 1}").replace("stop_service", "check_port").replace("check: service_running", "check: port_open").encode()), failure),
         boundary,
     ).system  # fmt: skip

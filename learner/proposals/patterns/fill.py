@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
+from learner.actions import catalogue
 from learner.models import Runbook, RunbookEdit
 from learner.proposals.patterns.general import Unfit, Value
+from learner.proposals.patterns.goals import look_first
 from learner.proposals.patterns.pattern import PLACEHOLDER, Pattern
 from learner.proposals.patterns.situation import Situation
 from learner.strict import Json
@@ -41,9 +43,17 @@ def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value],
                 operations.append(_step(operation, situation))
             case "set_program":
                 operations.append(_program(operation, situation))
+            case "set_argument":
+                operations.append(_argument(operation, situation))
+            case "look_first":
+                operations += look_first(situation)
+            case "set_in_argv":
+                operations.append(_in_argv(operation, situation))
+            case "add_argument":
+                operations.append(_argument(operation, situation))
             case _:
                 operations.append(operation)
-    operations = [_named(operation, situation.parent) for operation in operations]
+    operations = [_named(_with_rights(operation, situation), situation.parent) for operation in operations]
     whole = {
         "root_cause": known.prose(pattern.root_cause),
         "summary": _cut(known.prose(pattern.summary), 200),
@@ -185,10 +195,54 @@ def _step(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json
 
 def _program(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
     """`set_program`: the failing command with another program in front."""
+    return _with_argv(situation, lambda argv: [operation["value"], *argv[1:]])
+
+
+def _in_argv(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+    """`set_in_argv`: the failing command with `value` wherever `old` stands among its arguments, `--option=` before it or not."""
+
+    def changed(argv: list[Any]) -> list[Any]:
+        old, new = str(operation["old"]), str(operation["value"])
+        return [
+            new if word == old else word[: -len(old)] + new if str(word).endswith("=" + old) else word for word in argv
+        ]
+
+    return _with_argv(situation, changed)
+
+
+def _argument(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+    """`add_argument`: the failing command with one more argument, right after its program."""
+    return _with_argv(situation, lambda argv: [argv[0], operation["value"], *argv[1:]])
+
+
+def _with_argv(situation: Situation, change: Callable[[list[Any]], list[Any]]) -> dict[str, Json]:
     argv = situation.step.params.get("argv") if situation.step else None
     if not isinstance(argv, list) or not situation.step:
         raise Unfit("the failing step is no command")
-    value = [operation["value"], *argv[1:]]
+    value = change(argv)
+    if value == argv:
+        raise Unfit("the failing command does not have this argument")
+    return {"op": "set_parameter", "step_id": situation.step.id, "name": "argv", "value": value}
+
+
+def _with_rights(operation: dict[str, Json], situation: Situation) -> dict[str, Json]:
+    """A new step with the rights of the step that it stands beside: no more, and without them it could do nothing there."""
+    beside = situation.step or next((step for step in situation.parent.steps if step.become), None)
+    new = operation.get("step")
+    if operation["op"] != "insert_step" or beside is None or not beside.become or not isinstance(new, dict):
+        return operation
+    if catalogue().actions[str(new["action"])].read_only:
+        return operation
+    return {**operation, "step": {**new, "become": True}}
+
+
+def _argument(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+    """`set_argument`: the failing command with `value` in the place of its argument `old`."""
+    argv = situation.step.params.get("argv") if situation.step else None
+    old = operation["old"]
+    if not isinstance(argv, list) or not situation.step or argv.count(old) != 1:
+        raise Unfit(f"{old} is no argument of the failing command, or stands there twice")
+    value = [operation["value"] if word == old else word for word in argv]
     return {"op": "set_parameter", "step_id": situation.step.id, "name": "argv", "value": value}
 
 

@@ -15,6 +15,7 @@ from learner.actions import catalogue
 from learner.errors import LearnerError
 from learner.models.runbook import Platform
 from learner.proposals.patterns.kinds import KINDS, compiled
+from learner.proposals.patterns.phrases import phrases
 from learner.strict import Json, Matching, Strict, Text
 from learner.template import check_expression
 from learner.yaml_tree import Problem, YamlError, load
@@ -41,6 +42,8 @@ class Match(Strict):
     platforms: Annotated[tuple[Platform, ...], Field(min_length=1)]
     error: tuple[Text, ...] = ()
     """One of these regular expressions is found in what the failure says; `%{kind:name}` captures."""
+    says: tuple[Text, ...] = ()
+    """Or one that stands for one of these causes, in the words of many tools: `not_ready`, `busy`, `there_already` …"""
     unless: tuple[Text, ...] = ()
     """None of these is found."""
     where: tuple[Text, ...] = ()
@@ -111,8 +114,8 @@ class Pattern(Strict):
                 raise ValueError(f"match.checks: there is no check {check}")
         if not (self.match.actions or self.match.checks):
             raise ValueError("match: actions or checks are needed, a pattern has a family")
-        if not (self.match.error or self.match.where):
-            raise ValueError("match: error or where is needed, a pattern has a cause")
+        if not (self.match.error or self.match.says or self.match.where):
+            raise ValueError("match: error, says or where is needed, a pattern has a cause")
         captured = [set(kinds) for _, kinds in self.errors]
         for text in self.match.unless:
             compiled(text)
@@ -136,8 +139,9 @@ class Pattern(Strict):
 
     @cached_property
     def errors(self) -> tuple[tuple[re.Pattern[str], dict[str, str]], ...]:
-        """`match.error`, compiled, with the kinds of what each captures."""
-        return tuple(compiled(text) for text in self.match.error)
+        """`match.error` and what `match.says` stands for, compiled, with the kinds of what each captures."""
+        own = tuple(compiled(text) for text in self.match.error)
+        return (*own, *((expression, {}) for cause in self.match.says for expression in phrases(cause)))
 
     @cached_property
     def exceptions(self) -> tuple[re.Pattern[str], ...]:

@@ -11,6 +11,7 @@ from learner.proposals.brief import Brief, Draft, Failing, NoProposal, failing, 
 from learner.proposals.edit import EditError, apply
 from learner.proposals.patterns.fill import edit_of
 from learner.proposals.patterns.general import Unfit, Value, generalised
+from learner.proposals.patterns.guards import against
 from learner.proposals.patterns.pattern import Pattern
 from learner.proposals.patterns.situation import PERMISSION, Situation, values
 from learner.strict import Json
@@ -120,7 +121,10 @@ def _edit(fit: _Fit, brief: Brief) -> RunbookEdit:
     if len(os_ids) == 1:
         general["os_id"] = Value(os_ids[0])
     because = [s.failing.citation for s in fit.situations[:MOST_CITATIONS]]
-    return edit_of(fit.pattern, fit.situations[0], general, because)
+    edit = edit_of(fit.pattern, fit.situations[0], general, because)
+    if reason := against(edit, fit.situations):
+        raise Unfit(reason)
+    return edit
 
 
 def _notes(fit: _Fit, failures: int) -> tuple[str, ...]:

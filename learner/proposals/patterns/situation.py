@@ -17,7 +17,8 @@ from learner.models import ExecutionResult, Runbook, Step, Verification
 from learner.proposals.brief import Failing
 from learner.proposals.patterns.kinds import accepted
 from learner.proposals.patterns.pattern import Pattern
-from learner.template import evaluate
+from learner.proposals.patterns.surroundings import surroundings
+from learner.template import evaluate, render
 
 LONGEST_TEXT = 4_000
 """Characters of a failure's text that patterns look at: the first and the last half of it."""
@@ -103,6 +104,11 @@ class Situation:
             "holds_after": self.holds_after,
             "services_up": self.services_up,
             "near_timeout": self.near_timeout,
+            "later_starts": self.later_starts,
+            "printed": self.printed,
+            "cleans": [
+                str(step.params.get("path", "")) for step in self.parent.steps if step.action == "clean_directory"
+            ],
             **self.numbers,
         }
 
@@ -136,6 +142,31 @@ class Situation:
         return bool(started) and all(
             self.failing.result.state_after.services.get(name) == "running" for name in started
         )
+
+    @property
+    def later_starts(self) -> dict[str, str]:
+        """The services that steps after the failing one start, with their state before the run; `unknown` when nobody
+        looked."""
+        if self.step not in self.parent.steps:
+            return {}
+        steps = self.parent.steps[self.parent.steps.index(self.step) + 1 :]
+        scope = self.failing.result.parameters
+        found = {}
+        for step in steps:
+            if step.action not in ("start_service", "restart_service"):
+                continue
+            try:
+                name = str(render(step.params, scope)["name"])
+            except LearnerError:
+                continue  # it needs facts or earlier steps
+            found[name] = str(self.failing.result.state_before.services.get(name, "unknown"))
+        return found
+
+    @property
+    def printed(self) -> str:
+        """What the steps that worked printed, cut to size: a claim that failed has no words of its own."""
+        outputs = [done.output for done in self.failing.result.executed_steps if done.success and not done.skipped]
+        return "\n".join(outputs)[-LONGEST_TEXT:]
 
     @property
     def cleaned_mounts(self) -> list[str]:
