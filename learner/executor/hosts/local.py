@@ -50,7 +50,8 @@ class LocalHost:
         return self._services
 
     def elevated(self) -> LocalHost:
-        if self._elevated or (hasattr(os, "geteuid") and os.geteuid() == 0):
+        # Windows has no sudo to go through: the executor's own session is elevated, or the host says no.
+        if self._elevated or self.platform == "windows" or (hasattr(os, "geteuid") and os.geteuid() == 0):
             return self
         manager, config = self._how
         return LocalHost(
