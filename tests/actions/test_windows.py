@@ -18,6 +18,7 @@ from learner.actions.host import Completed
 from learner.actions.paths import below, flavour, is_windows, misplaced
 from learner.actions.process import CpuProbe, MemoryProbe
 from learner.actions.process.windows import priority_class, split
+from learner.executor.hosts.local import LocalHost
 from tests.actions.foreign import Foreign, do, fails, judge, says
 from tests.powershell import variables
 
@@ -429,3 +430,9 @@ def test_everything_is_there_but_what_windows_has_not() -> None:
         thing.name for thing in known.actions.values() if "windows" in thing.platforms and "windows" in thing.tried_on
     }
     assert never_tried == {"wait", "assert", "escalate"}
+
+
+def test_a_step_with_an_administrators_rights_goes_through_no_sudo() -> None:
+    host = LocalHost()
+    host.platform = "windows"
+    assert host.elevated() is host

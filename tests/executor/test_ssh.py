@@ -304,15 +304,3 @@ def test_the_same_runbook_gives_the_same_result_here_and_there(
         (s.step_id, s.success) for s in here.executed_steps
     ]
     assert comparable(there) == comparable(here)
-
-
-def test_what_winrm_needs_is_said() -> None:
-    from importlib.util import find_spec
-
-    from learner.executor.hosts.winrm import WinRmHost
-
-    with pytest.raises(LearnerError, match="no address"):
-        WinRmHost("winrm://-x")
-    if find_spec("pypsrp") is None:
-        with pytest.raises(LearnerError, match="needs pypsrp"):
-            WinRmHost("winrm://host")

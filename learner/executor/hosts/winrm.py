@@ -1,52 +1,38 @@
-"""A Windows host over WinRM, by way of pypsrp (the `winrm` extra).
-
-Written against the documentation of pypsrp and of PowerShell; not run by this project's tests, which have no Windows.
-Every command travels as a PowerShell script whose values are parameters, never text of the script.
+"""A Windows host over WinRM. Written against Microsoft's documentation; not run by this project's tests, which have no
+Windows: they read the scripts with a grammar, and answer in a host's place.
 """
 
 from __future__ import annotations
 
 import base64
-import os
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from learner.actions.host import Completed, FileStat, HostError, HttpAnswer, ServiceManager
 from learner.errors import LearnerError
 from learner.executor.hosts import posix
+from learner.executor.hosts import winrm_scripts as scripts
 from learner.executor.hosts.processes import HEAD_BYTES, TAIL_BYTES, Output
+from learner.executor.hosts.winrm_session import Asks, Session
 from learner.executor.service_managers import choose
 from learner.models.execution import HostFacts
 
-PASSWORD_ENV = "LEARNER_WINRM_PASSWORD"  # noqa: S105 the variable's name
 _PATTERN = re.compile(
     r"winrm://(?:(?P<user>[^@/\s:]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9._-]*)(?::(?P<port>[0-9]{1,5}))?/?"
 )
-
-# The child runs in a job of its own by its process tree: taskkill /T ends what it started.
-_RUN = r"""
-param($Argv, $Environment, $Directory, $Given, $Seconds)
-$start = New-Object System.Diagnostics.ProcessStartInfo
-$start.FileName = $Argv[0]
-$quoted = foreach ($word in @($Argv | Select-Object -Skip 1)) { '"' + (($word -replace '(\\*)"', '$1$1\"') -replace '(\\+)$', '$1$1') + '"' }
-$start.Arguments = $quoted -join ' '
-$start.UseShellExecute = $false
-$start.RedirectStandardOutput = $true; $start.RedirectStandardError = $true; $start.RedirectStandardInput = $true
-if ($Directory) { $start.WorkingDirectory = $Directory }
-foreach ($key in $Environment.Keys) { $start.EnvironmentVariables[$key] = $Environment[$key] }
-try { $process = [System.Diagnostics.Process]::Start($start) }
-catch { return @{ code = 127; out = ''; err = "$($Argv[0]): command not found"; late = $false } }
-$out = $process.StandardOutput.ReadToEndAsync(); $err = $process.StandardError.ReadToEndAsync()
-if ($Given) { $process.StandardInput.Write($Given) }
-$process.StandardInput.Close()
-$late = -not $process.WaitForExit([int]($Seconds * 1000))
-if ($late) { & taskkill /T /F /PID $process.Id | Out-Null; $process.WaitForExit(5000) | Out-Null }
-$code = if ($late) { 143 } else { $process.ExitCode }
-$kept = { param($task) if ($task.Wait(2000)) { $task.Result } else { '' } }
-@{ code = $code; out = (& $kept $out); err = (& $kept $err); late = $late }
-"""
+_KINDS = {
+    "FileNotFoundException": "missing",
+    "DirectoryNotFoundException": "missing",
+    "ItemNotFoundException": "missing",
+    "DriveNotFoundException": "missing",
+    "UnauthorizedAccessException": "denied",
+    "SecurityException": "denied",
+}
+# Source: Microsoft Learn, "System Error Codes": ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND, ERROR_ACCESS_DENIED; and
+# ERROR_DISK_FULL as an HRESULT.
+_NOT_FOUND, _DENIED, _DISK_FULL = (2, 3), 5, 0x80070070
+_TIMED_OUT = 143
 
 
 class WinRmHost:
@@ -54,8 +40,10 @@ class WinRmHost:
 
     platform = "windows"
 
-    def __init__(self, address: str, *, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """The password is read from `LEARNER_WINRM_PASSWORD`; without one Kerberos or the logged-on user is tried.
+    def __init__(
+        self, address: str, *, cancelled: Callable[[], bool] = lambda: False, session: Asks | None = None
+    ) -> None:
+        """`session` is another way to the host than a connection of its own.
 
         Raises: `LearnerError` when the extra is missing, the address is none, or the host can't be reached.
         """
@@ -64,37 +52,16 @@ class WinRmHost:
             raise LearnerError(
                 f"{address} is no address of a host", "write winrm://user@host or winrm://user@host:port"
             )
-        try:
-            from pypsrp.powershell import RunspacePool
-            from pypsrp.wsman import WSMan
-        except ImportError as e:
-            raise LearnerError("winrm:// needs pypsrp", "pip install 'runbook-learner[winrm]'") from e
-        password = os.environ.get(PASSWORD_ENV)
         self.address = address
-        self._cancelled = cancelled
         self._services: ServiceManager | None = None
-        try:
-            self._connection = WSMan(
-                found["host"], port=int(found["port"] or 5986), username=found["user"], password=password, ssl=True,
-                cert_validation=True, auth="negotiate", connection_timeout=15,
-            )  # fmt: skip
-            self._pool: Any = RunspacePool(self._connection)
-            self._pool.open()
-            self.name = self.run(["hostname"], timeout_seconds=20.0).stdout.strip() or found["host"]
-        except LearnerError:
-            raise
-        except Exception as e:  # pypsrp and what it stands on raise families of their own
-            raise LearnerError(
-                f"{address}: {type(e).__name__}: {e}", f"check WinRM over HTTPS there, and {PASSWORD_ENV}"
-            ) from e
+        port = int(found["port"]) if found["port"] else None
+        self._session = session or Session(found["host"], port, found["user"], cancelled=cancelled)
+        self._facts = self._ask(scripts.FACTS, 30.0)
+        self.name = str(self._facts["name"]) or found["host"]
 
     def close(self) -> None:
         """Give the connection up."""
-        try:
-            self._pool.close()
-            self._connection.close()
-        except Exception:  # it is given up either way
-            return
+        self._session.close()
 
     @property
     def services(self) -> ServiceManager:
@@ -116,109 +83,90 @@ class WinRmHost:
         stdin: str | None = None,
     ) -> Completed:
         """Run a command without a shell; on the host a timeout ends its whole process tree."""
-        answer = self._ask(
-            _RUN, timeout_seconds + 15.0, Argv=list(argv), Environment=dict(env or {}), Directory=cwd, Given=stdin,
-            Seconds=max(0.1, timeout_seconds),
+        said = self._session.ask(
+            scripts.RUN, timeout_seconds + 15.0, Argv=list(argv), Environment=dict(env or {}), Directory=cwd,
+            Given=stdin, Seconds=max(0.1, timeout_seconds),
         )  # fmt: skip
-        out, dropped = _capped(str(answer.get("out") or ""))
-        err, more = _capped(str(answer.get("err") or ""))
-        return Completed(int(answer["code"]) & 0xFFFFFFFF, out, err, bool(answer.get("late")), dropped + more)
+        if said is None:
+            return Completed(_TIMED_OUT, timed_out=True)
+        if said["code"]:
+            if said.get("native") in _NOT_FOUND:
+                return Completed(127, stderr=f"{argv[0]}: command not found")
+            # 126 is POSIX sh's word for a program that is there and can't be run.
+            return Completed(126 if said.get("native") == _DENIED else 125, stderr=f"{argv[0]}: {said.get('err')}")
+        out, dropped = _capped(str(said.get("out") or ""))
+        err, more = _capped(str(said.get("err") or ""))
+        return Completed(int(said["exit"]) & 0xFFFFFFFF, out, err, bool(said.get("late")), dropped + more)
 
     def _ask(self, script: str, seconds: float, **values: Any) -> dict[str, Any]:
-        """What a script gave: one table."""
-        from pypsrp.powershell import PowerShell, PSInvocationState
+        """What a script gave.
 
-        shell: Any = PowerShell(self._pool)
-        shell.add_script(script)
-        for name, value in values.items():
-            shell.add_parameter(name, value)
-        try:
-            shell.begin_invoke()
-            ends_at = time.monotonic() + seconds
-            while shell.state == PSInvocationState.RUNNING:
-                if self._cancelled() or time.monotonic() > ends_at:
-                    shell.stop()
-                    return {"code": 143, "out": "", "err": "", "late": not self._cancelled()}
-                shell.poll_invoke(timeout=1)
-            given = shell.end_invoke() or shell.output
-        except Exception as e:  # pypsrp and what it stands on raise families of their own
-            raise HostError(f"{self.address}: {type(e).__name__}: {e}", "unreachable") from e
-        if not given:
-            raise HostError(f"{self.address}: PowerShell gave no answer")
-        last = given[-1]
-        held = last if isinstance(last, dict) else getattr(last, "adapted_properties", {})
-        return {str(key): value for key, value in dict(held).items()}
+        Raises: `HostError` with the host's words when it failed or took too long.
+        """
+        said = self._session.ask(script, seconds, **values)
+        if said is None:
+            raise HostError(f"{self.address}: timed out", "unreachable")
+        if said["code"]:
+            full = int(said.get("result") or 0) & 0xFFFFFFFF == _DISK_FULL
+            raise HostError(str(said.get("err")), "full" if full else _KINDS.get(str(said.get("kind")), "other"))
+        return said
 
     def read_file(self, path: str, limit_bytes: int = 1 << 20) -> bytes:
-        script = """param($Path, $Limit)
-if (-not (Test-Path -LiteralPath $Path -PathType Leaf)) { return @{ code = 1 } }
-$file = [IO.File]::OpenRead($Path); try { $bytes = New-Object byte[] ([Math]::Min($Limit, $file.Length)); $n = $file.Read($bytes, 0, $bytes.Length) }
-finally { $file.Close() }
-@{ code = 0; text = [Convert]::ToBase64String($bytes, 0, $n) }"""
-        answer = self._ask(script, 60.0, Path=path, Limit=limit_bytes)
-        if answer["code"]:
-            raise HostError(f"{path}: no such file or directory", "missing")
-        return base64.b64decode(str(answer["text"]))
+        return base64.b64decode(str(self._ask(scripts.READ, 60.0, Path=path, Limit=limit_bytes)["text"]))
 
     def write_file(self, path: str, content: bytes, mode: str | None = None) -> None:
-        script = """param($Path, $Text)
-$new = "$Path.learner-new"
-try { [IO.File]::WriteAllBytes($new, [Convert]::FromBase64String($Text)); Move-Item -LiteralPath $new -Destination $Path -Force -ErrorAction Stop; @{ code = 0 } }
-catch { @{ code = 1; err = $_.Exception.Message } }"""
-        answer = self._ask(script, 60.0, Path=path, Text=base64.b64encode(content).decode())
-        if answer["code"]:
-            raise HostError(f"{path}: {answer.get('err')}")
+        self._ask(scripts.WRITE, 60.0, Path=path, Text=base64.b64encode(content).decode())
 
     def stat(self, path: str) -> FileStat | None:
-        script = """param($Path)
-$item = Get-Item -LiteralPath $Path -Force -ErrorAction SilentlyContinue
-if (-not $item) { return @{ code = 1 } }
-$since = [int64](($item.LastWriteTimeUtc - [DateTime]'1970-01-01').TotalSeconds)
-@{ code = 0; folder = $item.PSIsContainer; size = [int64]$item.Length; modified = $since; owner = (Get-Acl -LiteralPath $Path).Owner }"""
-        answer = self._ask(script, 30.0, Path=path)
-        if answer["code"]:
-            return None
+        try:
+            said = self._ask(scripts.STAT, 30.0, Path=path)
+        except HostError as e:
+            if e.kind == "missing":
+                return None
+            raise
         # Windows has no octal permissions; what stands for them says nothing.
-        kind = "directory" if answer["folder"] else "file"
-        return FileStat(kind, int(answer["size"]), "0000", str(answer["owner"]), float(answer["modified"]))  # type: ignore[arg-type]
+        kind = "directory" if said["folder"] else "file"
+        return FileStat(kind, int(said["size"]), "0000", str(said["owner"]), float(said["modified"]))  # type: ignore[arg-type]
 
     def connect(self, address: str, port: int, timeout_seconds: float) -> str | None:
-        script = """param($Address, $Port, $Milliseconds)
-$client = New-Object Net.Sockets.TcpClient
-try { if ($client.ConnectAsync($Address, $Port).Wait($Milliseconds)) { @{ code = 0 } } else { @{ code = 1; err = 'timed out' } } }
-catch { @{ code = 1; err = $_.Exception.GetBaseException().Message } } finally { $client.Close() }"""
-        answer = self._ask(
-            script, timeout_seconds + 10, Address=address, Port=port, Milliseconds=int(timeout_seconds * 1000)
-        )
-        if not answer["code"]:
-            return None
-        words = str(answer.get("err"))
-        return "connection refused" if "actively refused" in words else posix.reason(words) or words.lower()
+        milliseconds = int(timeout_seconds * 1000)
+        try:
+            said = self._ask(
+                scripts.CONNECT, timeout_seconds + 10, Address=address, Port=port, Milliseconds=milliseconds
+            )
+        except HostError as e:
+            if e.kind == "unreachable":
+                raise
+            words = str(e)
+            return "connection refused" if "actively refused" in words else posix.reason(words) or words.lower()
+        return None if said["open"] else "timed out"
 
     def http_get(self, url: str, timeout_seconds: float) -> HttpAnswer:
-        script = """param($Url, $Seconds)
-try { $a = Invoke-WebRequest -Uri $Url -UseBasicParsing -TimeoutSec $Seconds -UserAgent learner; @{ code = [int]$a.StatusCode; body = [string]$a.Content } }
-catch { $r = $_.Exception.Response; if ($r) { @{ code = [int]$r.StatusCode; body = '' } } else { @{ code = 0; body = $_.Exception.Message } } }"""
-        answer = self._ask(script, timeout_seconds + 10, Url=url, Seconds=max(1, int(timeout_seconds)))
-        body = str(answer.get("body") or "")
-        if answer["code"]:
-            return HttpAnswer(int(answer["code"]), body[: posix.BODY_BYTES])
-        return HttpAnswer(None, error=posix.reason(body) or body.lower())
+        try:
+            said = self._ask(scripts.HTTP, timeout_seconds + 10, Url=url, Seconds=max(1, int(timeout_seconds)))
+        except HostError as e:
+            if e.kind == "unreachable":
+                raise
+            return HttpAnswer(None, error=posix.reason(str(e)) or str(e).lower())
+        return HttpAnswer(int(said["status"]), str(said.get("body") or "")[: posix.BODY_BYTES])
 
     def resolve(self, name: str, timeout_seconds: float) -> list[str]:
-        script = """param($Name)
-try { @{ code = 0; found = (([Net.Dns]::GetHostAddresses($Name) | ForEach-Object { $_.ToString() }) -join ' ') } } catch { @{ code = 0; found = '' } }"""
-        return sorted(set(str(self._ask(script, timeout_seconds + 5, Name=name).get("found") or "").split()))
+        try:
+            said = self._ask(scripts.RESOLVE, timeout_seconds + 5, Name=name)
+        except HostError as e:
+            if e.kind == "unreachable":
+                raise
+            return []
+        return sorted(set(str(said.get("found") or "").split()))
 
     def facts(self) -> HostFacts:
         """What kind of machine it is."""
-        script = (
-            "$o = Get-CimInstance Win32_OperatingSystem; @{ version = $o.Version; arch = $env:PROCESSOR_ARCHITECTURE }"
-        )
-        answer = self._ask(script, 30.0)
         return HostFacts(
-            os_id="windows", os_version=str(answer.get("version")), arch=str(answer.get("arch")).lower(), service_manager="windows"
-        )  # fmt: skip
+            os_id="windows",
+            os_version=str(self._facts["version"]),
+            arch=str(self._facts["arch"]).lower(),
+            service_manager="windows",
+        )
 
 
 def _capped(text: str) -> tuple[str, int]:
