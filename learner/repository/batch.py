@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -15,6 +15,8 @@ from learner.repository.git import Git
 
 FOLDER = "40000"
 _WORTH_ORDERING = 2000
+_STRETCH = 64
+"""Questions put at once: all of them fit into a pipe, so git never waits for us to read while we wait to write."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,19 @@ class Objects:
         """The object that `name` names, with its bytes; None when there is none."""
         return self._ask(b"contents", name)
 
+    def blobs(self, oids: Iterable[str], max_bytes: int) -> dict[str, Item]:
+        """Id → the object, for those that are there; only blobs of at most `max_bytes` come with their bytes.
+
+        Asked in stretches, so that a thousand objects do not take a thousand round trips.
+        """
+        wanted = list(dict.fromkeys(oids))
+        found: dict[str, Item] = {}
+        for some in (wanted[i : i + _STRETCH] for i in range(0, len(wanted), _STRETCH)):
+            known = {item.oid: item for item in self._ask_all(b"info", some) if item}
+            small = [item.oid for item in known.values() if item.kind == "blob" and item.size <= max_bytes]
+            found |= known | {item.oid: item for item in self._ask_all(b"contents", small) if item}
+        return found
+
     def tree(self, name: str) -> list[TreeEntry]:
         """The entries of the tree that `name` (an id, or `commit:path`) names, or of a commit's; none when it is neither."""
         found = self.read(name)
@@ -70,11 +85,12 @@ class Objects:
                 yield prefix + entry.name, entry
 
     def _ask(self, command: bytes, name: str) -> Item | None:
-        if "\n" in name:
-            return None
-        self._sink.write(b"%s %s\n" % (command, name.encode("utf-8", "surrogateescape")))
+        return None if "\n" in name else self._ask_all(command, [name])[0]
+
+    def _ask_all(self, command: bytes, names: Sequence[str]) -> list[Item | None]:
+        self._sink.write(b"".join(b"%s %s\n" % (command, name.encode("utf-8", "surrogateescape")) for name in names))
         self._sink.flush()
-        return _answer(self._source, with_content=command == b"contents")
+        return [_answer(self._source, with_content=command == b"contents") for _ in names]
 
 
 @contextmanager

@@ -30,6 +30,8 @@ from learner.telemetry.parse import Place
 _AT_ONCE = 500
 """Inboxes in one push: their leases are arguments of one command, and an argument list is bounded."""
 _MOST_FILES = 200_000
+_FILES_AT_ONCE = 64
+"""Results in memory at once."""
 _RETRIES = 1
 _ATTRIBUTES = b"""\
 # written once and read once: repacking need not look for deltas among hundreds of thousands of files
@@ -134,16 +136,21 @@ def _look(
     there = refs.advertised(git, remote, branch, f"{prefix}/inbox/*", f"{prefix}/receipts/*")
     here, mine = refs.private(remote, "inbox"), refs.private(remote, "telemetry")
     specs = [f"+{prefix}/inbox/*:{here}/*"] + ([f"+{branch}:{mine}"] if branch in there and not lean else [])
-    if len(there) > sum("/receipts/" in ref for ref in there):
+    held = refs.held(git, refs.private(remote))
+    waiting = any(ref.startswith(f"{prefix}/inbox/") for ref in there) or any(
+        ref.startswith(f"{here}/") for ref in held
+    )
+    if waiting or (branch in there and not lean and there[branch] != held.get(mine)):
         # an inbox that another folder just emptied goes away here as well
         refs.fetch(git, remote, specs, "--prune")
+        held = refs.held(git, refs.private(remote))
     if lean and branch in there:
         lean.commits([there[branch]])
         git.run("update-ref", mine, there[branch])
-    tips = refs.held(git, refs.private(remote))
+        held[mine] = there[branch]
     inboxes, strange = [], []
     with objects(git) as reader:
-        for ref, tip in sorted(tips.items()):
+        for ref, tip in sorted(held.items()):
             if not ref.startswith(f"{here}/"):
                 continue
             parts = ref.removeprefix(f"{here}/").split("/")
@@ -154,7 +161,7 @@ def _look(
                 continue
             receipt = f"{prefix}/receipts/{parts[0]}/{parts[1]}"
             inboxes.append(_Inbox(theirs, parts[0], parts[1], tip, receipt, there.get(receipt)))
-    return tips.get(mine) if branch in there else None, inboxes, tuple(strange)
+    return held.get(mine) if branch in there else None, inboxes, tuple(strange)
 
 
 def _endless(reader: Objects, tip: str) -> bool:
@@ -180,8 +187,11 @@ def _read(
     with objects(git) as reader:
         known = Known(reader, tip)
         for inbox in group:
-            for path, entry in reader.files(inbox.tip):
-                _judge(batch, reader, known, inbox, path, entry, settings, now)
+            files = reader.files(inbox.tip)
+            while some := list(islice(files, _FILES_AT_ONCE)):
+                held = reader.blobs((entry.oid for _, entry in some), settings.max_result_bytes)
+                for path, entry in some:
+                    _judge(batch, known, inbox, path, entry, held.get(entry.oid), settings, now)
     if tip is None and batch.changes:
         batch.changes[".gitattributes"] = _ATTRIBUTES
     return batch
@@ -189,18 +199,18 @@ def _read(
 
 def _judge(
     batch: _Batch,
-    reader: Objects,
     known: Known,
     inbox: _Inbox,
     path: str,
     entry: TreeEntry,
+    found: Item | None,
     settings: TelemetrySettings,
     now: datetime,
 ) -> None:
     place = parse.place(path)
     if place and (known.at(path) == entry.oid or known.archived(path) == entry.oid[:12]):
         return  # folded in before; the executor had not seen its receipt
-    reason = _refusal(reader, inbox, place, entry, settings)
+    reason = _refusal(inbox, place, entry, found, settings)
     if not reason and place:
         key = (place.client_id, place.execution_id)
         other = batch.taken.get(key) or known.elsewhere(place)
@@ -214,7 +224,9 @@ def _judge(
     _quarantine(batch, known, inbox, path if place else None, path, entry, reason, now)
 
 
-def _refusal(reader: Objects, inbox: _Inbox, place: Place | None, entry: TreeEntry, settings: TelemetrySettings) -> str:
+def _refusal(
+    inbox: _Inbox, place: Place | None, entry: TreeEntry, found: Item | None, settings: TelemetrySettings
+) -> str:
     """Why this file can't be folded in; empty when it can."""
     if place is None:
         return "no path of a result: telemetry/<client>/<YYYY>/<MM>/<DD>/<execution id>.json"
@@ -222,13 +234,11 @@ def _refusal(reader: Objects, inbox: _Inbox, place: Place | None, entry: TreeEnt
         return f"client {place.client_id} in an inbox of client {inbox.client_id}"
     if entry.mode not in ("100644", "100755"):
         return f"no plain file: mode {entry.mode}"
-    found: Item | None = reader.info(entry.oid)
     if found is None or found.kind != "blob":
         return "its bytes are missing"
     if found.size > settings.max_result_bytes:
         return f"{found.size} bytes are more than the {settings.max_result_bytes} that one result may have"
-    whole = reader.read(entry.oid)
-    judged = parse.placed(place.path, (whole.content if whole else None) or b"", settings.max_result_bytes)
+    judged = parse.placed(place.path, found.content or b"", settings.max_result_bytes)
     if not isinstance(judged, ExecutionResult):
         return judged
     if not may_report(settings.hosts, inbox.client_id, inbox.executor_id, judged.hostname):
