@@ -1,6 +1,6 @@
 """Real faults in real services, the shipped runbooks, and whether what they report is true.
 
-    python -m benchmarks.faults [--write docs/faults.md] [--only WORD] [--ssh]
+    python -m benchmarks.faults [--ssh] [--write docs/faults.md] [--only WORD]…
 
 supervisord, nginx, redis, PostgreSQL and two small services of ours run in a folder of their own. Each fault begins with
 everything well, breaks one thing, runs one runbook, and asks the service itself, not the executor, whether it is well now.
@@ -35,6 +35,29 @@ from learner.models.incident import Incident
 from learner.runbook_file import read
 
 ROOT = Path(__file__).parents[1]
+
+
+HEAD = """# Faults
+
+Real supervisord, nginx, redis and PostgreSQL are broken in real ways; a shipped runbook runs; then the service itself is
+asked whether it is well. *Verified* is what the runbook's own checks said. A failed run is no fault of these tables: that
+a runbook's first version can't help, and says so, is what the learner learns from.
+
+Each table is written by one run of `python -m benchmarks.faults --write docs/faults.md`, the second with `--ssh`: the same
+faults and runbooks over a real sshd on loopback, with a throw-away key.
+"""
+SECTIONS = {False: "On the host itself", True: "Over SSH"}
+"""Title of the table, by whether it went over SSH."""
+COLUMNS = "| fault | runbook | result | verified | really well | seconds | last line of its error |\n|---|---|---|---|---|---|---|"
+
+
+def with_section(page: str, title: str, text: str) -> str:
+    """`page` with `text` as its section `title`; other sections stay, and all stand in their order."""
+    parts = page.split("\n## ")
+    found = {part.partition("\n")[0]: part.partition("\n")[2].strip("\n") for part in parts[1:]}
+    found[title] = text.strip("\n")
+    shown = [f"## {one}\n\n{found[one]}\n" for one in SECTIONS.values() if one in found]
+    return "\n".join([HEAD, *shown])
 
 
 @dataclass(frozen=True)
@@ -240,7 +263,7 @@ def run(s: Stage, fault: Fault, host: OpenHost) -> tuple[ExecutionResult, bool]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--write", type=Path, help="write the page there")
-    parser.add_argument("--only", default="", help="only faults whose name holds this")
+    parser.add_argument("--only", action="append", default=[], help="only faults whose name holds this, or this, or …")
     parser.add_argument("--ssh", action="store_true", help="run the runbooks over SSH to a private sshd on loopback")
     given = parser.parse_args()
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin"
@@ -259,7 +282,7 @@ def main() -> int:
             host = SshHost(address, options=options, supervisor_config=str(stage.config), become=())
             stack.callback(host.close)
         for fault in faults(stage):
-            if given.only not in fault.name:
+            if given.only and not any(word in fault.name for word in given.only):
                 continue
             result, well = run(stage, fault, host)
             verified = {True: "yes", False: "no", None: "unknown"}[result.verification_passed]
@@ -272,20 +295,13 @@ def main() -> int:
                 f"| {fault.name} | {result.runbook_ref} | {result.status.value} | {verified} | {'yes' if well else 'no'} | {result.duration_seconds or 0:.1f} | {said} |"
             )
             print(rows[-1], "FALSE PASS" if wrong else "", file=sys.stderr, flush=True)
-    page = (
-        "# Faults\n\nWritten by `python -m benchmarks.faults --write docs/faults.md`. Real supervisord, nginx, redis and PostgreSQL are broken in real\n"
-        "ways; a shipped runbook runs; then the service itself is asked whether it is well. *Verified* is what the runbook's own\n"
-        "checks said. A failed run is no fault of this table: that a runbook's first version can't help, and says so, is what\n"
-        "the learner learns from.\n\n"
-        f"{len(rows)} faults {'over SSH ' if given.ssh else ''}· **{false_passes} false passes** (verified, and not well) · {unfit} false alarms (not verified, and well)\n\n"
-        "| fault | runbook | result | verified | really well | seconds | last line of its error |\n|---|---|---|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
-    )
+    counts = f"{len(rows)} faults · **{false_passes} false passes** (verified, and not well) · {unfit} false alarms (not verified, and well)"
+    table = f"{counts}\n\n{COLUMNS}\n" + "\n".join(rows) + "\n"
     if given.write:
-        given.write.write_text(page, encoding="utf-8")
+        held = given.write.read_text("utf-8") if given.write.is_file() else HEAD
+        given.write.write_text(with_section(held, SECTIONS[given.ssh], table), encoding="utf-8")
     else:
-        print(page)
+        print(table)
     return 1 if false_passes else 0
 
 

@@ -35,17 +35,19 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--hosts-file", type=_FILE, help="One address a line.")
 @click.option("--parallel", type=click.IntRange(1, 64), default=5, show_default=True, help="Hosts at once.")
+@click.option("--become", is_flag=True, help="Everything with an administrator's rights, by the host setting `become`.")
 @click.option("--dry-run", is_flag=True, help="Show what would run; touch nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--fetch/--no-fetch", default=True, show_default=True, help="Fetch main first.")
 @click.option("--push/--no-push", default=True, show_default=True, help="Send the results when all is done.")
 def command(
     runbook: str | None, host_config: Path | None, incident_file: Path | None, params: tuple[str, ...], param_envs: tuple[str, ...],
-    hosts: tuple[str, ...], hosts_file: Path | None, parallel: int, dry_run: bool, as_json: bool, fetch: bool, push: bool,
+    hosts: tuple[str, ...], hosts_file: Path | None, parallel: int, become: bool, dry_run: bool, as_json: bool, fetch: bool, push: bool,
 ) -> int:  # fmt: skip
     """Run RUNBOOK (an id such as RB-LIN-SERVICE-001, or a version such as RB-LIN-SERVICE-001-v2).
 
-    Without RUNBOOK the one that fits the incident is chosen. Exit codes: 0 it worked, 1 it failed or was cut short,
+    Without RUNBOOK the one that fits the incident is chosen. A password that sudo asks for is read from the environment
+    variable LEARNER_BECOME_PASSWORD and handed on by standard input alone. Exit codes: 0 it worked, 1 it failed or was cut short,
     3 it was skipped by its preconditions, 10 it may not run here, 130 interrupted.
     """
     if runbook is None and incident_file is None:
@@ -63,6 +65,8 @@ def command(
         tell("the incident is over: nothing to do")
     several = len(addresses) > 1
     site = running.Site(settings, tell, lambda host, step: _say_step(host if several else "", step))
+    # Taken out of the environment: no command is to inherit it.
+    site.become_password = os.environ.pop("LEARNER_BECOME_PASSWORD", None) or None
     if not dry_run:
         site.recover()
     if fetch and (why := site.fetch()):
@@ -70,7 +74,7 @@ def command(
     done: list[Done] = []
     with on_signals(site.cancellation):
         for incident in incidents:
-            wanted = running.Wanted(runbook, incident, given, dry_run, bool(addresses))
+            wanted = running.Wanted(runbook, incident, given, dry_run, become, bool(addresses))
             done += site.everywhere(wanted, list(dict.fromkeys(addresses)) or [LOCAL], parallel)
     if push and not dry_run and any(one.result for one in done):
         try:

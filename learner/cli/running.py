@@ -55,6 +55,8 @@ class Wanted:
     given: Mapping[str, Any]
     """Parameters from the command line."""
     dry: bool = False
+    become: bool = False
+    """Everything with an administrator's rights, not only the steps that ask for them."""
     hosts_named: bool = False
     """Whether somebody said on which hosts; else the incident may not be about another one."""
 
@@ -99,6 +101,8 @@ class Site:
     tell: Tell
     step_ended: Callable[[str, StepExecution], None] = lambda _host, _step: None
     cancellation: Cancellation = field(default_factory=Cancellation)
+    become_password: str | None = None
+    """What sudo is given when it asks."""
 
     def __post_init__(self) -> None:
         self.git = Git(Path(self.settings.repository))
@@ -162,7 +166,9 @@ class Site:
         try:
             if self.cancellation.asked:
                 raise LearnerError("not started: told to stop", "run it again")
-            host = open_host(address, self.settings, cancelled)
+            host = open_host(address, self.settings, cancelled, self.become_password)
+            if wanted.become:
+                host = host.elevated()
             if not wanted.hosts_named:
                 _same_host(wanted.incident, host)
             return self._run(wanted, address, host, cancelled)
@@ -243,7 +249,8 @@ class Site:
         }
         executor = Executor(id=self.settings.executor_id, name="learner", version=version())
         return Order(
-            file, incident, host, host.facts(), executor, execution_id, given, self.settings.capture_seconds
+            file, incident, host, host.facts(), executor, execution_id, given, self.settings.capture_seconds,
+            (self.become_password,) if self.become_password else (),
         )  # fmt: skip
 
     def _guard(self, order: Order) -> None:

@@ -21,6 +21,9 @@ from learner.template import UndefinedName
 LONGEST_LOOK = 5.0
 """Seconds that a dry run gives an action that only looks: nothing will come that it could wait for."""
 
+LEAST_LOOK = 5.0
+"""Seconds that a look has at least, also the last one of its window: a host far off or busy is no reason to know nothing."""
+
 
 def utc_now() -> datetime:
     """The time now."""
@@ -64,7 +67,7 @@ class LivePerformer:
 
     def look(self, claim: Claim, state: Mapping[str, Any]) -> Observation:
         probe = claim.check.probe(claim.params)
-        left = max(1.0, claim.verification.within_seconds - claim.waited_seconds)
+        left = max(LEAST_LOOK, claim.verification.within_seconds - claim.waited_seconds)
         facts = read(probe, self.host, left)
         return Observation(_judged(claim, merged({}, facts)), _observed(facts), facts)
 

@@ -48,6 +48,8 @@ class Order:
     given: Mapping[str, Any]
     """Parameter values from the incident and the command line."""
     capture_seconds: float = 5.0
+    secrets: tuple[str, ...] = ()
+    """What must not be written down, beside the runbook's secret parameters."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def run(
             "choose a runbook for this platform",
         )
     values = parameters(runbook, order.given)
-    secrets = tuple(str(values[n]) for n, p in runbook.parameters.items() if p.secret and values[n] not in (None, ""))
+    secret = (str(values[n]) for n, p in runbook.parameters.items() if p.secret and values[n] not in (None, ""))
+    secrets = (*order.secrets, *secret)
     incident = order.incident.model_dump(mode="json", exclude={"parameters"})
     host = {"name": order.host.name, "platform": order.host.platform, **order.host_facts.model_dump(mode="json")}
     scope = {**values, "incident": incident, "host": host}

@@ -267,8 +267,6 @@ class Sshd:
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     """A running sshd; skipped where there is none."""
-    import shutil
-
     program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None or shutil.which("ssh") is None:
         pytest.skip("OpenSSH is not installed")
@@ -277,10 +275,13 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    (folder / "authorized_keys").write_text((folder / "id.pub").read_text())
+    # sshd reads it as the user who comes in; pytest's folders are closed to others
+    open_to_all = Path(tempfile.mkdtemp(prefix="learner-sshd-"))
+    open_to_all.chmod(0o755)
+    (open_to_all / "authorized_keys").write_text((folder / "id.pub").read_text())
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
     (folder / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n"
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {open_to_all}/authorized_keys\n"
         f"PidFile {folder}/pid\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
         "MaxStartups 100\nLogLevel ERROR\n"
     )
@@ -294,6 +295,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     yield Sshd(folder, port, process)
     process.terminate()
     process.wait(10)
+    shutil.rmtree(open_to_all)
 
 
 @pytest.fixture

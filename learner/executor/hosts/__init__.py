@@ -16,6 +16,10 @@ LOCAL = "local"
 class OpenHost(Host, Protocol):
     """A host that is connected to."""
 
+    def elevated(self) -> OpenHost:
+        """The same host with an administrator's rights."""
+        ...
+
     def facts(self) -> HostFacts:
         """What kind of machine it is."""
         ...
@@ -25,8 +29,12 @@ class OpenHost(Host, Protocol):
         ...
 
 
-def open_host(address: str, settings: HostSettings, cancelled: Cancellation) -> OpenHost:
+def open_host(
+    address: str, settings: HostSettings, cancelled: Cancellation, become_password: str | None = None
+) -> OpenHost:
     """The host at `address`: `local`, `ssh://[user@]host[:port]` or `winrm://[user@]host[:port]`.
+
+    `become_password` is what sudo is given there when it asks.
 
     Raises: `LearnerError` when there is no such kind of address, or it can't be reached.
     """
@@ -38,6 +46,7 @@ def open_host(address: str, settings: HostSettings, cancelled: Cancellation) -> 
             service_manager=settings.service_manager,
             supervisor_config=settings.supervisor_config,
             become=settings.become,
+            become_password=become_password,
             cancelled=cancelled,
         )
     if address.startswith("ssh://"):
@@ -48,6 +57,7 @@ def open_host(address: str, settings: HostSettings, cancelled: Cancellation) -> 
             service_manager=settings.service_manager,
             supervisor_config=settings.supervisor_config,
             become=settings.become,
+            become_password=become_password,
             cancelled=cancelled,
             options=settings.ssh_options,
         )

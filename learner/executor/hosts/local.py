@@ -6,6 +6,7 @@ import errno
 import os
 import platform as platform_module
 import shutil
+import signal
 import socket
 import stat as stat_module
 import sys
@@ -16,6 +17,7 @@ from urllib import error, request
 
 from learner.actions.host import Completed, FileStat, HostError, HttpAnswer, ServiceManager
 from learner.executor.hosts import posix, processes
+from learner.executor.hosts.become import Become, body
 from learner.executor.service_managers import choose
 from learner.models.execution import HostFacts
 
@@ -32,13 +34,14 @@ class LocalHost:
         service_manager: str = "auto",
         supervisor_config: str | None = None,
         become: Sequence[str] = ("sudo", "-n", "--"),
+        become_password: str | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         is_elevated: bool = False,
     ) -> None:
         self.name = name or socket.gethostname()
         self.platform = _PLATFORMS.get(sys.platform, sys.platform)
         self._how = (service_manager, supervisor_config)
-        self._become = tuple(become)
+        self._become = Become(tuple(become), become_password)
         self._cancelled = cancelled
         self._elevated = is_elevated
         self._services: ServiceManager | None = None
@@ -58,7 +61,8 @@ class LocalHost:
             name=self.name,
             service_manager=manager,
             supervisor_config=config,
-            become=self._become,
+            become=self._become.words,
+            become_password=self._become.password,
             cancelled=self._cancelled,
             is_elevated=True,
         )
@@ -73,10 +77,8 @@ class LocalHost:
         stdin: str | None = None,
     ) -> Completed:
         if self._elevated:
-            # sudo clears the environment; `env` sets the step's own again on the other side.
-            wanted = [f"{key}={value}" for key, value in (env or {}).items()]
-            argv = [*self._become, *(["env", *wanted] if wanted else []), *argv]
-            env = None
+            argv, stdin = self._become.raised(f"{body(argv, env or {}, cwd)}\n", stdin)
+            env = cwd = None
         return processes.run(
             argv,
             timeout_seconds=max(0.01, timeout_seconds),
@@ -84,9 +86,15 @@ class LocalHost:
             cwd=cwd,
             stdin=stdin,
             cancelled=self._cancelled,
-            # Processes of another user can only be ended the way they were begun.
-            kill=(*self._become, "kill") if self._elevated else (),
+            kill=self._kill if self._elevated else None,
         )
+
+    def _kill(self, group: int, number: int) -> None:
+        """Processes of another user can only be ended the way they were begun."""
+        # By name: some shells take no `--` after a number (Source: POSIX, kill).
+        name = signal.Signals(number).name.removeprefix("SIG")
+        argv, stdin = self._become.raised(f"kill -s {name} -- -{group}\n")
+        processes.run(argv, timeout_seconds=processes.GRACE_SECONDS, stdin=stdin)
 
     def read_file(self, path: str, limit_bytes: int = 1 << 20) -> bytes:
         if self._elevated:

@@ -55,13 +55,13 @@ def run(
     cwd: str | None = None,
     stdin: str | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-    kill: Sequence[str] = (),
+    kill: Callable[[int, int], None] | None = None,
     heard: Callable[[bytes], bool] = lambda _chunk: False,
 ) -> Completed:
     """The command's exit code and output. When its time is over or it is cancelled, its whole process group is ended.
 
     What a command that ended by itself leaves running in the background is left running: so services are started.
-    `kill` is the kill program for a group that this user may not signal (`sudo -n -- kill`). `heard` is given every
+    `kill` sends a group, which this user may not signal, a signal's number. `heard` is given every
     piece of standard error and says whether the command counts as ended, though its process goes on. A program that does not exist gives 127, one that may not be run 126 (POSIX sh, "Exit Status for Commands").
     """
     in_session = _has_terminal()
@@ -224,7 +224,7 @@ def _pump_windows(
         return False
 
 
-def _end_group(process: subprocess.Popen[bytes], kill: Sequence[str]) -> None:
+def _end_group(process: subprocess.Popen[bytes], kill: Callable[[int, int], None] | None) -> None:
     """End everything the command started: ask first, then don't ask."""
     if process.poll() is None:
         _signal(process, signal.SIGTERM, kill)
@@ -245,7 +245,7 @@ def _end_group(process: subprocess.Popen[bytes], kill: Sequence[str]) -> None:
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
-def _signal(process: subprocess.Popen[bytes], number: int, kill: Sequence[str]) -> None:
+def _signal(process: subprocess.Popen[bytes], number: int, kill: Callable[[int, int], None] | None) -> None:
     if _WINDOWS:
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
         return
@@ -255,6 +255,4 @@ def _signal(process: subprocess.Popen[bytes], number: int, kill: Sequence[str]) 
         return
     except PermissionError:
         if kill:
-            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                argv = [*kill, f"-{number}", "--", f"-{process.pid}"]
-                subprocess.run(argv, capture_output=True, check=False, timeout=GRACE_SECONDS, stdin=subprocess.DEVNULL)
+            kill(process.pid, number)

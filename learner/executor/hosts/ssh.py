@@ -21,17 +21,14 @@ from urllib.parse import urlsplit
 from learner.actions.host import Completed, FileStat, HostError, HttpAnswer, ServiceManager
 from learner.errors import LearnerError
 from learner.executor.hosts import posix, processes
+from learner.executor.hosts.become import LOADER, Become, body, loaded
 from learner.executor.service_managers import choose
 from learner.models.execution import HostFacts
 
 CONNECT_SECONDS = 15
+SSH_FAILED = 255
+"""The exit code of ssh when the connection failed, not the command (Source: ssh(1), EXIT STATUS)."""
 
-# Reads so many lines from standard input, byte by byte as `read` must, and runs them; what follows on standard input
-# is the command's. There is no line end in it and no quote but these, so that any login shell hands it on unchanged.
-_LOADER = (
-    'IFS= read -r n; e=$(printf "\\nx"); e=${e%x}; s=; '
-    'while [ "$n" -gt 0 ]; do IFS= read -r l; s=$s$l$e; n=$((n-1)); done; eval "$s"'
-)
 _PATTERN = re.compile(
     r"ssh://(?:(?P<user>[^@/\s:]+)@)?(?P<host>\[[0-9A-Za-z:.%]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(?::(?P<port>[0-9]{1,5}))?/?"
 )
@@ -47,6 +44,7 @@ class SshHost:
         service_manager: str = "auto",
         supervisor_config: str | None = None,
         become: Sequence[str] = ("sudo", "-n", "--"),
+        become_password: str | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         options: Sequence[str] = (),
     ) -> None:
@@ -57,7 +55,7 @@ class SshHost:
         self.address = address
         self._target = target(address)
         self._options = tuple(options)
-        self._become = tuple(become)
+        self._become = Become(tuple(become), become_password)
         self._cancelled = cancelled
         self._how = (service_manager, supervisor_config)
         self._services: ServiceManager | None = None
@@ -133,12 +131,10 @@ class SshHost:
     ) -> Completed:
         mark = f"learner-{secrets.token_hex(6)}"
         script = _script(mark, argv, env or {}, cwd)
-        loader = f"sh -c {_single(_LOADER)}"
-        far = f"{shlex.join(self._become)} {loader}" if self._elevated else loader
-        given = f"{script.count(chr(10))}\n{script}{stdin or ''}"
+        argv, given = self._raised(script, stdin)
         group = _Group(mark)
         done = processes.run(
-            [*self._base, *self._target, far], timeout_seconds=max(0.01, timeout_seconds), stdin=given,
+            [*self._base, *self._target, shlex.join(argv)], timeout_seconds=max(0.01, timeout_seconds), stdin=given,
             cancelled=self._cancelled, heard=group.heard,
         )  # fmt: skip
         ended = group.ended(done)
@@ -148,6 +144,8 @@ class SshHost:
             self._end(group.pid)
         if done.timed_out or self._cancelled():
             return group.cut(done)
+        if group.pid is None and self._elevated and done.exit_code != SSH_FAILED:
+            return Completed(done.exit_code, done.stdout, done.stderr)  # sudo said no
         words = group.cut(done).stderr.strip().splitlines()
         raise HostError(f"{self.address}: {words[-1] if words else 'the connection was lost'}", "unreachable")
 
@@ -158,10 +156,15 @@ class SshHost:
             f'n=0; while [ $n -lt {int(processes.GRACE_SECONDS)} ] && kill -0 "-$g" 2>/dev/null; do sleep 1; n=$((n+1)); done; '
             'kill -KILL "-$g" 2>/dev/null; exit 0'
         )
-        far = f"sh -c {_single(script)}"
+        argv, given = self._raised(f"{script}\n", None)
+        far = [*self._base, *self._target, shlex.join(argv)]
+        processes.run(far, timeout_seconds=processes.GRACE_SECONDS + 8.0, stdin=given)
+
+    def _raised(self, script: str, stdin: str | None) -> tuple[list[str], str]:
+        """The words for the far side that run `script`, with the rights that are wanted, and what they read."""
         if self._elevated:
-            far = f"{shlex.join(self._become)} {far}"
-        processes.run([*self._base, *self._target, far], timeout_seconds=processes.GRACE_SECONDS + 8.0)
+            return self._become.raised(script, stdin)
+        return ["sh", "-c", LOADER], loaded(script, stdin)
 
     # ---- what actions ask
 
@@ -232,36 +235,11 @@ class _Group:
 
 def _script(mark: str, argv: Sequence[str], env: Mapping[str, str], cwd: str | None) -> str:
     """The command as a script that tells its process id first and its exit code last."""
-    for key in env:
-        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", key):
-            raise HostError(f"{key!r} is no name of an environment variable")
-    name = shlex.quote(argv[0])
     # The shell's own remarks ("Killed") are none of the command's words.
     lines = [f'printf "{mark}-begin %s\\n" "$$" >&2', "exec 3>&2 2>/dev/null"]
-    body = []
-    if cwd is not None:
-        missing = shlex.quote(f"{cwd}: no such directory")
-        body.append(f"cd -- {shlex.quote(cwd)} 2>/dev/null || {{ printf '%s' {missing} >&2; exit 126; }}")
-    body += [f"export {key}={shlex.quote(value)}" for key, value in env.items()]
-    if "/" not in argv[0]:
-        # What only the shell knows (`wait`, `ulimit`) is no program: on no host is it found.
-        body.append(
-            f'found=; IFS=:; for d in $PATH; do [ -f "$d"/{name} ] && [ -x "$d"/{name} ] && found=1; done; unset IFS; '
-            f"[ -n \"$found\" ] || {{ printf '%s: command not found' {name} >&2; exit 127; }}"
-        )
-    else:
-        body.append(f"[ -e {name} ] || {{ printf '%s: command not found' {name} >&2; exit 127; }}")
-        body.append(f"[ -x {name} ] || {{ printf '%s: Permission denied' {name} >&2; exit 126; }}")
-    body.append("exec " + shlex.join(argv))
-    lines.append("( " + "\n".join(body) + " ) 2>&3 3>&-")
+    lines.append("( " + body(argv, env, cwd) + " ) 2>&3 3>&-")
     lines.append(f'c=$?; printf "\\n{mark}-end %s\\n" "$c" >&3; exit "$c"')
     return "\n".join(lines) + "\n"
-
-
-def _single(text: str) -> str:
-    """`text`, which holds no single quote, in single quotes: no login shell looks inside."""
-    assert "'" not in text
-    return f"'{text}'"
 
 
 def target(address: str) -> list[str]:
