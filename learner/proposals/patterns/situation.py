@@ -42,7 +42,7 @@ PERMISSION = re.compile(
     r"permission denied|\bEACCES\b|\bEPERM\b|\bEROFS\b|read-only file system|operation not permitted|access (?:is )?denied"
     r"|\bUnauthori[sz]edAccess|not authori[sz]ed|\bunauthori[sz]ed\b|authentication (?:failed|is required|required)"
     r"|interactive authentication|are you root|must be root|requires? root|need(?:s)? root|superuser|must be run as"
-    r"|a password is required|not in the sudoers|\bforbidden\b|\b40[13]\b(?= (?:unauthor|forbidden))|avc: +denied"
+    r"|a password is required|not in the sudoers|\bforbidden\b(?!/12/index read-only)|\b40[13]\b(?= (?:unauthor|forbidden))|avc: +denied"
     r"|insufficient (?:privilege|permission)|requires? elevat|WSACCES|\b0x80070005\b|errno 13\b|\(13: ",
     re.IGNORECASE,
 )
@@ -109,6 +109,7 @@ class Situation:
             "cleans": [
                 str(step.params.get("path", "")) for step in self.parent.steps if step.action == "clean_directory"
             ],
+            **surroundings(self),
             **self.numbers,
         }
 

@@ -1,0 +1,97 @@
+"""What no pattern may do whatever it says: edits that the recorded facts speak against."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from learner.models import RunbookEdit
+from learner.models.records import InsertStep
+from learner.proposals.patterns.needs import mount_points
+from learner.proposals.patterns.situation import Situation
+
+_MARK = re.compile(r"\.(?:pid|lock|lck|sock|socket)\b|/(?:lock|LOCK)$|\.s\.PGSQL\.", re.IGNORECASE)
+_MOUNTS = re.compile(r"\bmount(?:ed|point|s|\.\w+)?\b|\bfstab\b|\bautomount|\bautofs\b", re.IGNORECASE)
+_NO_MOUNT = re.compile(r"mount namespac", re.IGNORECASE)
+_FOREIGN = re.compile(r"/(?:mnt|media|net|Volumes)(?:/|$)")
+# Words of paths and services → the processes that own what lies there.
+_OWNERS: Mapping[str, tuple[str, ...]] = {
+    "postgresql": ("postgres", "postmaster"), "postmaster": ("postgres", "postmaster"), "pgsql": ("postgres", "postmaster"),
+    "mysql": ("mysqld", "mariadbd"), "mariadb": ("mysqld", "mariadbd"), "mysqld": ("mariadbd",),
+    "apache2": ("httpd",), "httpd": ("apache2",), "rabbitmq": ("beam.smp",), "docker": ("dockerd",), "ssh": ("sshd",),
+    "elasticsearch": ("java",), "tomcat": ("java",), "kafka": ("java",), "zookeeper": ("java",), "cassandra": ("java",),
+}  # fmt: skip
+_PORTS: Mapping[str, int] = {
+    "postgres": 5432, "postmaster": 5432, "mysql": 3306, "mariadb": 3306, "redis": 6379, "mongo": 27017,
+    "memcache": 11211, "rabbitmq": 5672, "elastic": 9200, "nginx": 80, "apache2": 80, "httpd": 80, "sshd": 22,
+}  # fmt: skip
+
+
+def against(edit: RunbookEdit, situations: Sequence[Situation]) -> str | None:
+    """Why the facts of one of `situations` speak against `edit`; None when none does."""
+    for operation in edit.operations:
+        if not isinstance(operation, InsertStep):
+            continue
+        action, params = operation.step.get("action"), operation.step.get("params")
+        if not isinstance(params, dict):
+            continue
+        for situation in situations:
+            if action == "remove_file" and (owner := _owner(str(params.get("path", "")), situation)):
+                return f"{params.get('path')} is not left over: {owner}"
+            if action == "create_directory" and (mount := _mount(str(params.get("path", "")), situation)):
+                return f"{params.get('path')} is no directory to create: {mount}"
+    return None
+
+
+def _owner(path: str, situation: Situation) -> str | None:
+    """What is alive that the file at `path` may belong to; None when nothing is known to be."""
+    if not _MARK.search(path):
+        return None
+    state = situation.failing.result.state_before
+    params = (situation.failing.step or situation.failing.check).params  # type: ignore[union-attr]
+    words = _parts(f"{path} {params.get('name') or ''}")
+    for name, count in state.processes.items():
+        if isinstance(count, int) and count > 0 and (_parts(name) & words or name.lower() in words):
+            return f"{count} processes of {name} are alive"
+    names = {number for word in words for stem, number in _PORTS.items() if word.startswith(stem)}
+    parameters = situation.failing.result.parameters.values()
+    named = {value for value in parameters if isinstance(value, int) and not isinstance(value, bool)}
+    for port in sorted(names | named):
+        if state.ports.get(str(port)) == "listening":
+            return f"port {port} is listened on"
+    own = str(params.get("name") or "")
+    if state.services.get(own) == "running" or any(
+        status == "running" and _parts(name) & _parts(path) for name, status in state.services.items()
+    ):
+        return "its service is running"
+    return None
+
+
+def _parts(text: str) -> set[str]:
+    """The words of a path or a name that say whose it is, and the names of the same thing's processes."""
+    found = {word.lower() for word in re.findall(r"[A-Za-z][A-Za-z0-9.]*[A-Za-z0-9]", text)}
+    found |= {word.partition(".")[0] for word in found} | {word.removesuffix("d") for word in found if len(word) > 4}
+    found -= _COMMON
+    return found | {owner for word in found for owner in _OWNERS.get(word, ())}
+
+
+_COMMON = frozenset({
+    "var", "run", "lib", "tmp", "srv", "opt", "usr", "etc", "data", "main", "lock", "pid", "sock", "socket", "server",
+    "service", "log", "cache", "spool", "home", "daemon", "app", "www", "master", "local", "share", "subsys",
+})  # fmt: skip
+
+
+def _mount(path: str, situation: Situation) -> str | None:
+    """Why a file system is missing at `path`, not a directory; None when nothing says so."""
+    if _FOREIGN.match(path):
+        return "file systems are mounted there"
+    services: Mapping[str, Any] = situation.failing.result.state_before.services
+    for point, unit in _below(path, services):
+        return f"{unit} is down, which mounts {point}"
+    said = _NO_MOUNT.sub("", situation.text)
+    return "the failure speaks of a mount" if _MOUNTS.search(said) else None
+
+
+def _below(path: str, services: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    return ((point, unit) for point, unit in mount_points(services) if f"{path}/".startswith(f"{point}/"))

@@ -1,0 +1,76 @@
+"""What the facts and the rest of the run say around a failure: names that patterns' conditions may use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from learner.mentions import LOCAL, addresses_in, hosts_in
+from learner.proposals.patterns.needs import mount_points, needed
+
+if TYPE_CHECKING:
+    from learner.proposals.patterns.situation import Situation
+
+_STARTS = ("start_service", "restart_service")
+
+
+def surroundings(situation: Situation) -> dict[str, Any]:
+    """- `others`: hosts beside this one that the failure names;
+    - `needed_down`, `needed_down_after`: services that are down and that the failure is about → their status;
+    - `fallen`: whether a service that ran before, or that the run started, was down when it ended;
+    - `mounts`: the recorded mounts; `unmounted`: mount points whose unit is down → the unit;
+    - `outputs`: what each step that worked printed, by its action; `said_by`: the same, by its id;
+    - `commands`: the commands and scripts that worked, as one text; `command`: the failing one;
+    - `alike`: services whose name is that of the failing step's service but for figures, that the host has."""
+    result, done = situation.failing.result, situation.failing.step or situation.failing.check
+    before, after = result.state_before.services, result.state_after.services
+    params: Mapping[str, Any] = done.params if done else {}
+    own = str(params.get("name") or "")
+    worked = [step for step in result.executed_steps if step.success and not step.skipped]
+    spoken = _words(params)
+    text = f"{situation.text}\n{spoken}" if spoken else situation.text
+    mounts = result.state_before.disk.get("mounts")
+    known = mounts if isinstance(mounts, Mapping) else {}
+    return {
+        "others": _others(situation, params, spoken),
+        "needed_down": needed(before, own, text),
+        "needed_down_after": needed(after, own, text),
+        "fallen": _fallen(before, after, {str(s.params.get("name")) for s in worked if s.action in _STARTS}),
+        "mounts": known,
+        "unmounted": {path: unit for path, unit in mount_points(before) if path not in known},
+        "outputs": {step.action: step.output for step in worked},
+        "commands": "\n".join(_words(step.params) for step in worked),
+        "command": spoken,
+        "alike": _alike(own, before),
+    }
+
+
+def _words(params: Mapping[str, Any]) -> str:
+    argv = params.get("argv")
+    return " ".join(map(str, argv)) if isinstance(argv, list) else str(params.get("script", ""))
+
+
+def _others(situation: Situation, params: Mapping[str, Any], spoken: str) -> list[str]:
+    own = situation.failing.result.hostname.lower()
+    text = "\n".join([situation.text, spoken, *(str(params.get(key, "")) for key in ("host", "url"))])
+    hosts = dict.fromkeys([*(host for host, _ in addresses_in(text)), *hosts_in(text)])
+    here = {*LOCAL, own, own.partition(".")[0]}
+    return [h for h in hosts if h.strip("[]").lower() not in here and not h.startswith("127.")]
+
+
+def _fallen(before: Mapping[str, str], after: Mapping[str, str], started: set[str]) -> bool:
+    down = {name for name, status in after.items() if status in ("stopped", "failed")}
+    return any(before.get(name) == "running" or name in started for name in down)
+
+
+def _alike(own: str, services: Mapping[str, str]) -> dict[str, str]:
+    def stem(name: str) -> str:
+        return re.sub(r"@.*$|[-_]?[\d.]+(?=$|[-_]fpm$)", "", name.removesuffix(".service")).lower()
+
+    wanted = stem(own)
+    return {
+        name: status
+        for name, status in services.items()
+        if len(wanted) > 2 and name != own and stem(name) == wanted and status != "unknown"
+    }
