@@ -11,10 +11,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks.repair import hostile
-from benchmarks.repair.cases import SETS, Case, all_cases
+from benchmarks.repair.cases import SETS, Case, all_cases, cases_in
 from benchmarks.repair.endpoint import BEHAVIOURS
 from benchmarks.repair.measure import Measured, Scored, measure
 from learner.errors import LearnerError
@@ -33,11 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--small", help="the model that classifies")
     parser.add_argument("--large", help="the model that writes edits")
     parser.add_argument("--no-fallback", action="store_true", help="the model alone: patterns do not stand in for it")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--set",
         choices=[*SETS, "all"],
         default="all",
         help="first: what the learner was built against; second: written blind, without a look at how it decides",
+    )
+    which.add_argument(
+        "--cases", type=Path, metavar="DIR", help="the cases of a folder elsewhere, in place of the bench's own sets"
     )
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--every", type=int, default=1, help="take each n-th case alone")
@@ -48,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--failures", action="store_true", help="list what was missed, and why")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     chosen = parser.parse_args(arguments)
-    cases = [case for case in all_cases(chosen.set) if chosen.only in case.name][:: chosen.every]
     try:
+        known = cases_in(chosen.cases, chosen.cases.name) if chosen.cases else all_cases(chosen.set)
+        cases = [case for case in known if chosen.only in case.name][:: chosen.every]
         patterns: tuple[Proposer, ...] = (PatternProposer(builtin()),)
         if chosen.hostile:
             if unknown := [name for name in chosen.endpoint or () if name not in BEHAVIOURS]:
@@ -65,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             client = ModelClient(model, os.environ.get(model.key_env))
             proposers = (ModelProposer(client), *(() if chosen.no_fallback else patterns))
             of = partial(measure, proposers=proposers, client=client, settings=RepositorySettings(model=model))
-        found = {name: of(mine) for name in SETS if (mine := [case for case in cases if case.set == name])}
+        names = dict.fromkeys(case.set for case in cases)
+        found = {name: of([case for case in cases if case.set == name]) for name in names}
     except LearnerError as e:
         print(f"{e.message}: {e.hint}", file=sys.stderr)
         return 1

@@ -83,10 +83,19 @@ def all_cases(which: str = "all") -> tuple[Case, ...]:
     """Every case of a set, or of `all`, by set, by family and in the order of its file."""
     found: list[Case] = []
     for name, folder in SETS.items():
-        for path in sorted(folder.glob("*.yaml")):
-            for raw in yaml.safe_load(path.read_text()):
-                found.append(_case(name, path.stem, raw, len(found) + 1))
+        found += cases_in(folder, name, len(found))
     return tuple(case for case in found if which in ("all", case.set))
+
+
+def cases_in(folder: Path, which: str, start: int = 0) -> tuple[Case, ...]:
+    """The cases of one folder as the set `which`, numbered from `start` + 1.
+
+    Raises: `LearnerError` when the folder holds none.
+    """
+    raws = [(path.stem, raw) for path in sorted(folder.glob("*.yaml")) for raw in yaml.safe_load(path.read_text())]
+    if not raws:
+        raise LearnerError(f"there are no cases in {folder}", "name a folder of <family>.yaml files with cases in them")
+    return tuple(_case(which, family, raw, number) for number, (family, raw) in enumerate(raws, start + 1))
 
 
 def _case(which: str, family: str, raw: Mapping[str, Any], number: int) -> Case:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.repair import __main__ as bench
 from benchmarks.repair import hostile, signs
-from benchmarks.repair.cases import IMPROVABLE, Case, all_cases
+from benchmarks.repair.cases import FOLDER, IMPROVABLE, Case, all_cases, cases_in
 from benchmarks.repair.endpoint import BEHAVIOURS, Question, Reply, operation, well
 from benchmarks.repair.measure import measure
 from learner.model_client import misfit
@@ -127,6 +129,21 @@ def test_the_table_and_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert "macro-F1" in capsys.readouterr().out
     assert bench.main(["--only", "certificate/standalone", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["false_proposals"] == 0
+
+
+def test_cases_of_a_folder_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--cases", str(tmp_path)]) == 1
+    assert f"there are no cases in {tmp_path}" in capsys.readouterr().err
+    shutil.copy(FOLDER / "time.yaml", tmp_path / "clock.yaml")
+    found = cases_in(tmp_path, "elsewhere")
+    assert [case.name for case in found] == [
+        f"clock/{case.name[5:]}" for case in CASES.values() if case.set == "first" and case.family == "time"
+    ]
+    assert {case.set for case in found} == {"elsewhere"}
+    bench.main(["--cases", str(tmp_path), "--json"])
+    assert json.loads(capsys.readouterr().out)["failed_runs"] == sum(
+        len(c.executions) for case in found for c in case.causes
+    )
 
 
 def test_the_sets_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
