@@ -16,6 +16,7 @@ from learner.models.runbook import Runbook
 from learner.triage.contrast import Contrast
 from learner.triage.masking import plain
 from learner.triage.signature import error_text, failing_check, failing_step, services_of
+from learner.triage.system_words import in_english
 
 MOST = 0.66
 """A rule speaks when at least this share of the runs bears its signs."""
@@ -46,8 +47,9 @@ class Seen:
 
     @cached_property
     def error(self) -> str:
-        """The words of what ended the run, without colours and control characters."""
-        return readable(plain(error_text(self.result, self.step, self.check)))
+        """The words of what ended the run, without colours and control characters, the system's own in English."""
+        words = readable(plain(error_text(self.result, self.step, self.check)))
+        return in_english(words, self.result.platform)
 
     @cached_property
     def text(self) -> str:
@@ -62,7 +64,8 @@ class Seen:
         parts.append((self.result.error_traceback or "")[-2000:])
         if self.check:
             parts += self._logs()
-        return readable("\n".join(dict.fromkeys(plain(part[:20_000]).strip() for part in parts if part.strip())))
+        words = readable("\n".join(dict.fromkeys(plain(part[:20_000]).strip() for part in parts if part.strip())))
+        return in_english(words, self.result.platform)
 
     def _logs(self) -> list[str]:
         """What steps that only look at logs and states printed: a claim that failed has no words of its own."""
