@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from learner.models import Decision, ExecutionResult, Memory, Plan
+from learner.models import Decision, ExecutionResult, FollowUp, Memory, Plan
 from learner.models.runbook import Runbook
 from learner.on_main import approved_blobs
 from learner.pipeline import Job, plan
 from learner.pipeline import look as pipeline_look
+from learner.proposals.merged import Improvement
 from learner.report.metrics import versions
 from learner.repository import refs
 from learner.repository.lean import Lean
@@ -44,12 +45,23 @@ class Known:
     commit: str | None
     main: str
     lean: Lean | None = None
+    improvements: tuple[Improvement, ...] = ()
 
 
 def look(job: Job) -> Known:
     """What there is to know now. Asks no model and writes nothing."""
     seen = pipeline_look(job)
-    return Known(job, plan(job, seen), seen.memory, seen.state, seen.runbooks, seen.telemetry, seen.main, seen.lean)
+    return Known(
+        job,
+        plan(job, seen),
+        seen.memory,
+        seen.state,
+        seen.runbooks,
+        seen.telemetry,
+        seen.main,
+        seen.lean,
+        seen.improvements,
+    )
 
 
 def of_execution(known: Known, execution_id: str) -> tuple[Hop, ...]:
@@ -200,12 +212,50 @@ def _of_runbook(known: Known, runbook: str) -> Iterator[Hop]:
                     f"{counted.ref}: {counted.runs} runs, {counted.verified_successes} verified, {counted.failures} failed, "
                     f"{counted.unverified} unverified",
                 )  # fmt: skip
+    yield from _afterwards(known, runbook_id)
     decisions = [d for d in known.plan.decisions if d.cluster.runbook_id == runbook_id]
     if not decisions:
         yield Hop("clustered", "stopped", why_nothing(known, runbook_id))
     for decision in decisions:
         yield Hop("failure", "told", decision.cluster.title)
         yield from _decision(known, decision)
+
+
+def _afterwards(known: Known, runbook_id: str) -> Iterator[Hop]:
+    """What merged versions of the learner's proved to be, and what follows from that and from success."""
+    settings = known.job.settings.follow_up
+    for one in known.improvements:
+        if one.new.runbook.id != runbook_id:
+            continue
+        least = min(settings.pattern_min_runs, settings.revert_min_runs)
+        if one.new_score.judged < least:
+            said = f"not told yet, {least} judged runs of it are needed"
+        else:
+            said = {"better": "better", "worse": "worse", None: "no different so far, the intervals overlap"}[
+                one.worth(least)
+            ]
+        back = "; main went back to the text before" if one.taken_back else ""
+        yield Hop("proved", "told", f"{one.ref}, by {one.proposer}: {said} ({one.figures}){back}")
+    for up in known.plan.follow_ups:
+        if up.runbook_id == runbook_id:
+            yield Hop(_FOLLOWS[up.kind], _mark(up), _said(up))
+
+
+_FOLLOWS = {"revert": "way back", "pattern": "pattern", "optimisation": "habit"}
+
+
+def _mark(up: FollowUp) -> Mark:
+    if up.outcome == "reported":
+        return "told"
+    if up.outcome == "refused" or up.reason.startswith("rejected_before"):
+        return "stopped"
+    return "done" if up.reason.startswith("merged") else "waits"
+
+
+def _said(up: FollowUp) -> str:
+    if up.outcome == "proposed":
+        return f"{up.ref}, {up.summary}: the next `learner learn` opens the pull request"
+    return up.reason if up.outcome == "reported" else f"{up.summary}: {up.reason}"
 
 
 def why_nothing(known: Known, runbook_id: str | None = None) -> str:

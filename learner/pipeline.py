@@ -45,8 +45,7 @@ from learner.models import (
     SkippedFile,
     Usage,
 )
-from learner.on_main import approved_blobs, digest, improvements_on_main, repair_patterns
-from learner.on_main import current_runbooks as current_runbooks
+from learner.on_main import approved_blobs, current_runbooks, digest, improvements_on_main, repair_patterns
 from learner.proposals.acceptance import acceptance
 from learner.proposals.brief import Proposer
 from learner.proposals.merged import Improvement, remembered

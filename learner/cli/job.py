@@ -112,10 +112,15 @@ def model_client(settings: RepositorySettings, record: Path | None, replay: Path
 
 
 def proposers(client: ModelClient | None, folder: Path | None = None) -> tuple[Proposer, ...]:
-    """Who drafts: the model when there is one, and always the patterns, which also stand in for it."""
+    """Who drafts: the model when there is one, and always the patterns, which also stand in for it.
+
+    `folder` may hold more patterns; those of a repository's main are added when it is read.
+    """
     from learner.proposals import patterns
 
-    known = patterns.builtin() if folder is None else (*patterns.builtin(), *patterns.load([folder]))
+    known = (
+        patterns.builtin() if folder is None or not folder.is_dir() else (*patterns.builtin(), *patterns.load([folder]))
+    )
     by_pattern = patterns.PatternProposer(known)
     if client is None:
         return (by_pattern,)

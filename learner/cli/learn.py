@@ -12,7 +12,7 @@ from learner.cli import job as jobs
 from learner.console import document, out, tell
 
 if TYPE_CHECKING:
-    from learner.models import Decision, SkippedFile, Usage
+    from learner.models import Decision, FollowUp, SkippedFile, Usage
     from learner.runbook_file import RunbookFile
 
 
@@ -72,12 +72,12 @@ def command(
     job = jobs.build(repo, remote, record=record, replay=replay, candidates=candidates)
     if dry_run:
         planned = pipeline.plan(job)
-        return _show(planned.decisions, planned.skipped, planned.unverified, planned.usage, as_json)
+        return _show(planned.decisions, planned.skipped, planned.unverified, planned.usage, as_json, planned.follow_ups)
     asked = quiet.question(job) if noted else None
     before = quiet.answers(repo, asked) if asked else None
     learned = pipeline.learn(job)
     planned = learned.plan
-    told = _document(planned.decisions, learned.skipped, planned.unverified, planned.usage) | {
+    told = _document(planned.decisions, learned.skipped, planned.unverified, planned.usage, planned.follow_ups) | {
         "published": [vars(p) for p in learned.published], "did_nothing": learned.did_nothing,
     }  # fmt: skip
     quiet.keep(repo, options, job, before, learned, told)
@@ -93,6 +93,7 @@ def show_learned(learned: Any) -> None:
     if learned.folded and learned.folded.results:
         out().print(f"{learned.folded.results} new results")
     show_decisions(learned.plan.decisions)
+    show_follow_ups(learned.plan.follow_ups)
     for published in learned.published:
         if published.action in ("opened", "revised", "updated", "closed"):
             out().print(
@@ -103,6 +104,17 @@ def show_learned(learned: Any) -> None:
     if learned.did_nothing:
         out().print("nothing to do")
     jobs.say_skipped(learned.skipped)
+
+
+def show_follow_ups(follow_ups: Any) -> None:
+    """A line for everything that follows from merged versions and from success."""
+    from rich.markup import escape
+
+    words = {"revert": "way back", "pattern": "repair pattern", "optimisation": "optimisation"}
+    colours = {"proposed": "green", "deferred": "yellow", "refused": "red", "reported": "dim"}
+    for up in follow_ups:
+        why = up.summary if up.outcome == "proposed" else up.reason
+        out().print(f"{words[up.kind]} {up.ref} [{colours[up.outcome]}]{up.outcome}[/] {escape(why[:200])}")
 
 
 def show_decisions(decisions: Any) -> None:
@@ -144,12 +156,14 @@ def _show(
     unverified: tuple[str, ...],
     usage: Usage,
     as_json: bool,
+    follow_ups: tuple[FollowUp, ...] = (),
 ) -> int:
     if as_json:
-        document(_document(decisions, skipped, unverified, usage))
+        document(_document(decisions, skipped, unverified, usage, follow_ups))
     else:
         show_decisions(decisions)
-        if not decisions:
+        show_follow_ups(follow_ups)
+        if not (decisions or follow_ups):
             out().print("nothing to do")
         for ref in unverified:
             out().print(f"[yellow]{ref} is mostly unverified[/yellow]: give it a verification that can judge")
@@ -157,12 +171,15 @@ def _show(
     return 3 if skipped else 0
 
 
-def _document(decisions: Any, skipped: Any, unverified: tuple[str, ...], usage: Usage) -> dict[str, Any]:
+def _document(
+    decisions: Any, skipped: Any, unverified: tuple[str, ...], usage: Usage, follow_ups: Any = ()
+) -> dict[str, Any]:
     return {
         "clusters": [_decision(decision) for decision in decisions],
         "skipped": [one.model_dump() for one in skipped],
         "unverified": list(unverified),
         "usage": usage.model_dump(),
+        "follow_ups": [up.model_dump(mode="json", exclude_none=True) for up in follow_ups],
     }
 
 
@@ -229,7 +246,7 @@ def _plain(
             load=lambda ids: collect.results_from_folder(telemetry_path, ids),
             memory=Memory(),
             settings=settings,
-            proposers=jobs.proposers(client),
+            proposers=jobs.proposers(client, runbooks / "patterns"),
             now=datetime.now(UTC),
             classifier=client,
             candidates=candidates,

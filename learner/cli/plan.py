@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from learner.cli import job as jobs
-from learner.cli.learn import show_decisions
+from learner.cli.learn import show_decisions, show_follow_ups
 from learner.console import out, tell
 
 
@@ -32,7 +32,9 @@ def command(repo: Path, remote: str, record: Path | None, replay: Path | None, c
     planned = pipeline.plan(jobs.build(repo, remote, record=record, replay=replay, candidates=candidates))
     target.write_text(planned.model_dump_json(indent=2) + "\n", encoding="utf-8")
     show_decisions(planned.decisions)
-    out().print(f"{len(planned.proposals)} proposals planned" if planned.proposals else "nothing to propose")
+    show_follow_ups(planned.follow_ups)
+    count = len(planned.proposals) + sum(up.outcome == "proposed" for up in planned.follow_ups)
+    out().print(f"{count} proposals planned" if count else "nothing to propose")
     tell(f"written to {target}")
     jobs.say_skipped(planned.skipped)
     return 3 if planned.skipped else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from learner import pipeline
+from learner import on_main, pipeline
 from learner.doctor.check import Check
 from learner.errors import LearnerError
 from learner.pipeline import Job
@@ -18,15 +18,32 @@ CODEOWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
 def checks(job: Job, *, try_refs: bool = False) -> Iterator[Check]:
     """What main, telemetry and the model's settings look like; `try_refs` writes and deletes one ref."""
     main = pipeline.fetch_main(job)
-    runbooks, broken = pipeline.current_runbooks(job.git, main)
+    runbooks, broken = on_main.current_runbooks(job.git, main)
     yield Check("repository", "ok", f"main holds {len(runbooks)} runbooks")
     for one in broken:
         yield Check("runbook", "bad", f"{one.path}: {one.reason}", "it is never run; correct it on a branch")
+    yield from _patterns(job, main)
     yield from _owners(job, main)
     yield from _telemetry(job)
     if try_refs:
         yield _refs(job)
     yield _model(job)
+
+
+def _patterns(job: Job, main: str) -> Iterator[Check]:
+    """The repair patterns on main, and what the learner does with versions that prove better or worse."""
+    known, broken = on_main.repair_patterns(job.git, main)
+    if known:
+        yield Check("patterns", "ok", f"main adds {len(known)} repair patterns to those of this package")
+    for one in broken:
+        yield Check("pattern", "bad", f"{one.path}: {one.reason}", "it is not used; docs/patterns.md, on a branch")
+    settings = job.settings.follow_up
+    told = [
+        f"a way back from {settings.revert_min_runs} judged runs on" if settings.reverts else "no way back is proposed",
+        f"patterns from {settings.pattern_min_runs} on" if settings.patterns else "no patterns are proposed",
+        "optimisations" if settings.optimisations else "no optimisations",
+    ]
+    yield Check("follow-ups", "ok", f"of merged versions: {', '.join(told)}")
 
 
 def _owners(job: Job, main: str) -> Iterator[Check]:
