@@ -55,8 +55,12 @@ def _step_gone(course: Course, candidate: Runbook) -> str | None:
         if step.id not in course.passed | course.inert and step.action == cause.step.action:
             return None  # the same thing, done to something else
     aims = [*_aims(cause, course), ("commands", _words(cause))]
-    if _touched(aims if _words(cause) else aims[:-1], _made_new(course, candidate)):
+    aims = aims if _words(cause) else aims[:-1]
+    if _touched(aims, _made_new(course, candidate)):
         return None
+    own = course.aims.get(step.id, ()) if step is not None else ()
+    if step is not None and _touched(aims, [Novelty(path, UNKNOWN, step.id) for path in own]):
+        return None  # the same thing by other means, where it was so already
     return f"{cause.step.step_id}, which failed, is not done any more, and nothing new does its work"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from learner.actions import Outcome, catalogue
 from learner.actions.base import UNKNOWN
 from learner.errors import LearnerError
-from learner.facts import Facts
+from learner.facts import Facts, Path
 from learner.flow import Attempt, concrete
 from learner.models import Step
 from learner.replay.inputs import Inputs
@@ -39,6 +39,8 @@ class Course:
         """Steps that a condition passed over."""
         self.inert: set[str] = set()
         """Steps that ran and change nothing, whatever host they run on."""
+        self.aims: dict[str, tuple[Path, ...]] = {}
+        """What the candidate's new steps are for, whether or not it was so already."""
         self.guesses: list[str] = []
         """Conditions that were taken to hold because nothing tells."""
 

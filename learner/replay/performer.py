@@ -170,6 +170,8 @@ class ReplayPerformer:
             self.clock += waits
             return Outcome(True), self._event(where, True, "implied", ())
         effects = self.course.effects(action, params)
+        wanted = action.effects(params, {})
+        self.course.aims[attempt.step.id] = ((),) if wanted is None else tuple(wanted)
         waited = reached(action, params, self.world)
         sure = effects is not None and UNKNOWN not in effects.values() and not waited and not _asks(action)
         basis: Basis = "implied" if sure or action.name == "escalate" else "assumed"

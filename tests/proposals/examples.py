@@ -51,6 +51,7 @@ def failure_of(pattern: Pattern, parent: RunbookFile, number: int = 1, **changes
             "duration_seconds": said.get("duration_seconds", 1.0),
             **({"output": said.get("output", ""), "exit_code": said.get("exit_code", 1)} if failed else {}),
             **({"error": said.get("error", ""), "timed_out": said.get("timed_out", False)} if failed else {}),
+            **({} if failed else {"output": said.get("outputs", {}).get(step.id, "")}),
         }
         steps.append(done)
         scope["steps"] = {**scope["steps"], step.id: {"success": True, "stdout": "", "exit_code": 0, "data": {}}}

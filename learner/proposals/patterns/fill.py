@@ -43,14 +43,12 @@ def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value],
                 operations.append(_step(operation, situation))
             case "set_program":
                 operations.append(_program(operation, situation))
-            case "set_argument":
-                operations.append(_argument(operation, situation))
             case "look_first":
                 operations += look_first(situation)
             case "set_in_argv":
                 operations.append(_in_argv(operation, situation))
             case "add_argument":
-                operations.append(_argument(operation, situation))
+                operations.append(_one_more(operation, situation))
             case _:
                 operations.append(operation)
     operations = [_named(_with_rights(operation, situation), situation.parent) for operation in operations]
@@ -97,6 +95,11 @@ class _Known:
             if len(ids) != 1:
                 raise Unfit(f"the runbook has {len(ids)} steps with {action}, not one")
             return Value(ids[0])
+        if name == "starter":
+            starts = [s.id for s in self._situation.parent.steps if s.action in ("start_service", "restart_service")]
+            if len(starts) != 1:
+                raise Unfit(f"the runbook has {len(starts)} steps that start a service, not one")
+            return Value(starts[0])
         if name in self._situation.numbers:
             number = self._situation.numbers[name]
             if not number and name.startswith(("longer_", "more_")):
@@ -210,7 +213,7 @@ def _in_argv(operation: Mapping[str, Json], situation: Situation) -> dict[str, J
     return _with_argv(situation, changed)
 
 
-def _argument(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+def _one_more(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
     """`add_argument`: the failing command with one more argument, right after its program."""
     return _with_argv(situation, lambda argv: [argv[0], operation["value"], *argv[1:]])
 
@@ -234,16 +237,6 @@ def _with_rights(operation: dict[str, Json], situation: Situation) -> dict[str, 
     if catalogue().actions[str(new["action"])].read_only:
         return operation
     return {**operation, "step": {**new, "become": True}}
-
-
-def _argument(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
-    """`set_argument`: the failing command with `value` in the place of its argument `old`."""
-    argv = situation.step.params.get("argv") if situation.step else None
-    old = operation["old"]
-    if not isinstance(argv, list) or not situation.step or argv.count(old) != 1:
-        raise Unfit(f"{old} is no argument of the failing command, or stands there twice")
-    value = [operation["value"] if word == old else word for word in argv]
-    return {"op": "set_parameter", "step_id": situation.step.id, "name": "argv", "value": value}
 
 
 def _named(operation: dict[str, Json], parent: Runbook) -> dict[str, Json]:

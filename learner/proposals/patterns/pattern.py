@@ -23,10 +23,10 @@ from learner.yaml_tree import Problem, YamlError, load
 PLACEHOLDER = re.compile(r"<<([a-z][a-z0-9_.]*)>>")
 BUILT_IN = frozenset({
     "step", "check", "timeout", "longer_timeout", "within", "longer_within", "os_id", "more_attempts",
-    "same_when", "when_not_running", "own",
+    "same_when", "when_not_running", "own", "starter",
 })  # fmt: skip
 """Names that every pattern may use beside its own; `own` are the failing step's or claim's parameters, as written,
-`own.<parameter>` is one of them, `step_of.<action>` the id of the only step with that action, and `<name>.seen` a value as it was seen."""
+`own.<parameter>` is one of them, `starter` the id of the only step that starts a service, `step_of.<action>` the id of the only step with that action, and `<name>.seen` a value as it was seen."""
 
 Name = Annotated[str, Matching(r"[a-z][a-z0-9_]*")]
 KindName = Literal["path", "mount", "service", "process", "port", "host", "option", "number"]
