@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from learner.actions.base import UNKNOWN
+from learner.actions.paths import below, flavour
 from learner.facts import Facts, Path, flatten, get, parse, put, touches
 from learner.replay.complaints import Need
 
@@ -128,9 +128,9 @@ def concerns(path: Path, changed: Path) -> bool:
         return changed[0] != "files" or (len(changed) > 1 and len(path) > 1 and _mentions(path[1], changed[1]))
     if path[0] == changed[0] == "files" and len(path) > 1 and len(changed) > 1:
         attribute = changed[2] if len(changed) > 2 else None
-        if _below(path[1], changed[1]):
+        if below(path[1], changed[1]):
             return attribute in (None, "exists", "mode", "modified_at")
-        return _below(changed[1], path[1]) and attribute in (None, "exists")
+        return below(changed[1], path[1]) and attribute in (None, "exists")
     return False
 
 
@@ -161,7 +161,7 @@ def _settles(novelty: Novelty, need: Need) -> bool:
     if need.path[0] != "files" or novelty.path[0] != "files" or novelty.value is not True:
         return False
     wanted, made = need.path[1], novelty.path[1]
-    return _below(made, wanted) or (posixpath.dirname(wanted) == made and bool(_SELF_MADE.search(wanted)))
+    return below(made, wanted) or (flavour(wanted).dirname(wanted) == made and bool(_SELF_MADE.search(wanted)))
 
 
 def _with_followers(
@@ -200,9 +200,5 @@ def _no_change(path: Path, value: Any) -> bool:
     return path[:1] == ("files",) and len(path) > 1 and value is True and bool(_ALWAYS_THERE.fullmatch(path[1]))
 
 
-def _below(inner: str, outer: str) -> bool:
-    return inner.startswith(outer.rstrip("/") + "/")
-
-
 def _mentions(text: str, path: str) -> bool:
-    return path in text or posixpath.dirname(path) in text.split()
+    return path in text or flavour(path).dirname(path) in text.split()

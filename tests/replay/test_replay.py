@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from learner.replay import replay
+from learner.replay.world import concerns
 from tests.replay.runbooks import PIDFILE, RUNNING, START, failed, record, runbook, succeeded
 
 PARENT = runbook()
@@ -549,3 +550,10 @@ def test_a_claim_made_easier_is_no_fix() -> None:
     ):
         found = replay(parent, runbook(CLEAN, verification=claims, version=2), [run], [])
         assert found.verdict == "unchanged", claims
+
+
+def test_what_stands_below_a_directory_of_windows_is_concerned_by_it() -> None:
+    made = ("files", "C:\\web\\run", "exists")
+    assert concerns(("files", "C:\\web\\run\\web.pid", "exists"), made)
+    assert not concerns(("files", "C:\\web\\runner", "exists"), made)
+    assert concerns(("commands", "type C:\\web\\run\\a"), ("files", "C:\\web\\run", "exists"))

@@ -17,6 +17,7 @@ from learner import audits
 from learner.models import Level
 from learner.runbook_file import parse, read
 from learner.yaml_tree import load
+from tests.powershell import faults, variables
 from tests.runbooks.host import ROOT
 
 FILES = sorted(path for path in (ROOT / "runbooks").rglob("RB-*.yaml"))
@@ -72,6 +73,27 @@ def test_its_shell_scripts_parse(path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def powershell_texts(path: Path) -> Iterator[tuple[str, set[str]]]:
+    """The PowerShell of a runbook, each with the names of the environment that it is given."""
+    book = read(path).runbook
+    for item in (*book.all_steps, *book.verification):
+        given = set(item.params.get("env", {}))
+        if item.params.get("shell") == "powershell":
+            yield str(item.params["script"]), given
+        argv = item.params.get("argv")
+        if isinstance(argv, list) and argv[0] == "powershell":
+            assert argv[1:4] == ["-NoProfile", "-NonInteractive", "-Command"]
+            yield "\n".join(map(str, argv[4:])), given
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name == "windows"], ids=lambda path: path.stem)
+def test_its_powershell_parses_and_takes_values_from_the_environment(path: Path) -> None:
+    for script, given in powershell_texts(path):
+        assert faults(script) == []
+        assert "{{" not in script
+        assert variables(script) == given
+
+
 def judged(tmp_path: Path, runbook: str, program: str, prints: str, *arguments: str) -> bool:
     """Whether the runbook's scripted claim holds when `program` prints what it prints on a Mac."""
     (tmp_path / program).write_text(f"#!/bin/sh\ncat <<'END'\n{prints}\nEND\n")
@@ -79,16 +101,6 @@ def judged(tmp_path: Path, runbook: str, program: str, prints: str, *arguments: 
     script = list(scripts(ROOT / f"runbooks/darwin/{runbook}.yaml"))[-1]
     env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(["sh", "-c", script, "sh", *arguments], env=env).returncode == 0
-
-
-@pytest.mark.parametrize(("offset", "right"), [("+0.012345", True), ("-0.40", True), ("+93.5", False), ("-0.6", False)])
-def test_macos_clock_claim(tmp_path: Path, offset: str, right: bool) -> None:
-    said = f"{offset} +/- 0.034567 time.apple.com 17.253.14.251"
-    assert judged(tmp_path, "RB-MAC-TIME-001", "sntp", said, "time.apple.com", "0.5") is right
-
-
-def test_macos_clock_claim_without_an_answer(tmp_path: Path) -> None:
-    assert not judged(tmp_path, "RB-MAC-TIME-001", "sntp", "sntp: Exchange failed: Timeout", "time.apple.com", "0.5")
 
 
 def test_macos_memory_and_processor_claims(tmp_path: Path) -> None:
