@@ -14,7 +14,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from learner import ledger, pipeline
+from learner import journey, ledger, pipeline
 from learner.cli.job import proposers
 from learner.errors import Refused
 from learner.forge.gateway import Gateway
@@ -146,6 +146,18 @@ def test_a_merged_version_that_does_worse_gets_one_pull_request_back(
     refs = place.git.text("ls-remote", "origin")
     assert pipeline.learn(replace(at(job, 9), proposers=(Scripted(),))).did_nothing
     assert place.git.text("ls-remote", "origin") == refs, "a second run wrote something"
+    dana = place.person()
+    assert published.number is not None
+    dana.reject(dana.pull(published.number), "wrong", "The disks were full that day.")
+    send(place, tmp_path, *many(80, 2, 2, good=False))
+    told = journey.of_runbook(journey.look(replace(at(job, 10), classifier=None)), ID)
+    assert [(hop.name, hop.mark) for hop in told if hop.name in ("proved", "way back")] == [
+        ("proved", "told"),
+        ("way back", "stopped"),
+    ]
+    again = pipeline.learn(replace(at(job, 11), proposers=(Scripted(),)))
+    assert [up.reason.split(":")[0] for up in again.plan.follow_ups] == ["rejected_before"]
+    assert not [p for p in again.published if p.action == "opened"]
 
 
 def test_after_a_revert_learning_goes_on_without_that_edit(place: Place, job: pipeline.Job, tmp_path: Path) -> None:
@@ -159,19 +171,6 @@ def test_after_a_revert_learning_goes_on_without_that_edit(place: Place, job: pi
     assert "rejected_before" in learned.plan.decisions[0].reason
     assert any("runs before" in words for words in asked.briefs[0].setbacks)
     assert ups(learned) == [], "a revert is not reverted by the machine"
-
-
-def test_a_revert_that_people_closed_is_not_opened_again(place: Place, job: pipeline.Job, tmp_path: Path) -> None:
-    merged(place, job, tmp_path, run_of(1), *many(10, 12, 1, good=True))
-    send(place, tmp_path, *many(50, 8, 2, good=False))
-    number = pipeline.learn(replace(at(job, 5), proposers=(Scripted(),))).published[-1].number
-    assert number is not None
-    dana = place.person()
-    dana.reject(dana.pull(number), "wrong", "The disks were full that day.")
-    send(place, tmp_path, *many(80, 4, 2, good=False))
-    again = pipeline.learn(replace(at(job, 6), proposers=(Scripted(),)))
-    assert [up.reason.split(":")[0] for up in again.plan.follow_ups] == ["rejected_before"]
-    assert not [p for p in again.published if p.action == "opened"]
 
 
 def test_an_open_pull_request_of_the_runbook_goes_first(place: Place, job: pipeline.Job, tmp_path: Path) -> None:
@@ -334,15 +333,42 @@ def test_limits_hold_for_what_follows_too(place: Place, job: pipeline.Job, tmp_p
 def test_a_persons_version_of_the_edit_is_that_persons(place: Place, job: pipeline.Job, tmp_path: Path) -> None:
     send(place, tmp_path, *many(1, 3, 1, good=False))
     pipeline.learn(replace(job, proposers=(Scripted([RESTORE]),)))
-    from learner.repository.git import Git
-
-    theirs = Git(tmp_path / "seed")
-    path = tmp_path / f"seed/runbooks/linux/{ID}.yaml"
-    path.write_text(
-        path.read_text().replace("version: 1", "version: 2").replace("timeout_seconds: 20", "timeout_seconds: 40")
-    )
-    theirs.run("commit", "-qam", "by hand", env=DANA.environment())
-    theirs.run("push", "-q", str(tmp_path / "runbooks.git"), "main")
+    text = RUNBOOK.read_text().replace("version: 1", "version: 2")
+    put(place, tmp_path, text.replace("timeout_seconds: 20", "timeout_seconds: 40"))
     send(place, tmp_path, *many(40, 12, 2, good=True))
     assert pipeline.learn(at(job, 5)).plan.follow_ups == ()
     assert "edit" in json.dumps(ledger.read(place.git, "origin", job.settings.telemetry).reviews)
+
+
+def test_what_verified_runs_show_is_proposed_where_it_is_asked_for(
+    place: Place, job: pipeline.Job, tmp_path: Path
+) -> None:
+    step = result().executed_steps[0].model_dump(mode="json") | {"success": True, "error": "", "exit_code": 0}
+    v1 = place.git.run("cat-file", "blob", f"origin/main:runbooks/linux/{ID}.yaml").decode()
+    put(place, tmp_path, v1.replace("timeout_seconds: 20\n", "timeout_seconds: 20\n    retry: {attempts: 3}\n"))
+    send(place, tmp_path, *many(1, 12, 1, good=True, executed_steps=[step | {"attempts": 2}]))
+    assert pipeline.learn(job).plan.follow_ups == (), "it is off by default"
+    willing = with_settings(at(job, 5), optimisations=True, optimisation_min_runs=12)
+    learned = pipeline.learn(willing)
+    assert ups(learned) == [("optimisation", f"{ID}-v2", "proposed")]
+    pull = place.gateway().pulls("learner/")[-1]
+    assert set(pull.labels) == {"learner", "runbook-improvement", "optimisation", "priority:low"}
+    assert "**Nothing failed.**" in pull.body
+    again = pipeline.learn(with_settings(at(job, 6), optimisations=True, optimisation_min_runs=12))
+    assert again.did_nothing
+    dana = place.person()
+    dana.reject(dana.pull(pull.number), "not-worth-it", "Four seconds are four seconds.")
+    closed = pipeline.learn(with_settings(at(job, 7), optimisations=True, optimisation_min_runs=12))
+    assert [up.reason.split(":")[0] for up in closed.plan.follow_ups] == ["rejected_before"]
+    hops = journey.of_runbook(journey.look(with_settings(at(job, 8), optimisations=True, optimisation_min_runs=12)), ID)
+    assert [hop.mark for hop in hops if hop.name == "habit"] == ["stopped"]
+
+
+def put(place: Place, tmp_path: Path, text: str) -> None:
+    """A runbook's text on main, by a person."""
+    from learner.repository.git import Git
+
+    theirs = Git(tmp_path / "seed")
+    (tmp_path / f"seed/runbooks/linux/{ID}.yaml").write_text(text)
+    theirs.run("commit", "-qam", "by hand", env=DANA.environment())
+    theirs.run("push", "-q", str(tmp_path / "runbooks.git"), "main")
