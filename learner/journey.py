@@ -19,6 +19,7 @@ from learner.repository.lean import Lean
 from learner.runbook_file import RunbookFile
 from learner.telemetry import collect as reading
 from learner.telemetry.state import State
+from learner.triage.clusters import join
 from learner.triage.signature import signature
 
 Mark = Literal["done", "stopped", "waits", "told"]
@@ -163,10 +164,13 @@ def _numbers(known: Known, ref: str, runbook: Runbook) -> Iterator[Hop]:
 
 def _decision(known: Known, decision: Decision) -> Iterator[Hop]:
     cluster, verdict = decision.cluster, decision.verdict
+    alike = next(group for group in join([d.cluster for d in known.plan.decisions]) if cluster in group)
+    beside = ", ".join(f"{one.signature} ({one.failures})" for one in alike if one is not cluster)
     yield Hop(
         "clustered",
         "done",
-        f"{cluster.failures} failures on {cluster.hosts} hosts share the signature {cluster.signature}",
+        f"{cluster.failures} failures on {cluster.hosts} hosts share the signature {cluster.signature}"
+        + (f"; near-equal are {beside}" if beside else ""),
     )
     mark: Mark = "done" if verdict.failure_type.improvable else "stopped"
     yield Hop(

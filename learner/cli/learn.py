@@ -118,11 +118,14 @@ def show_follow_ups(follow_ups: Any) -> None:
 
 
 def show_decisions(decisions: Any) -> None:
-    """A table of what becomes of every open cluster."""
+    """A table of what becomes of every open cluster; near-equal ones share a row, which speaks of the one that is
+    proposed for, else of the largest."""
     if not decisions:
         return
     from rich.markup import escape
     from rich.table import Table
+
+    from learner.triage.clusters import join
 
     colours = {
         "proposed": "green",
@@ -136,14 +139,19 @@ def show_decisions(decisions: Any) -> None:
     table.add_column("failed", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for decision in decisions:
+    decided = {decision.cluster.key: decision for decision in decisions}
+    for group in join([decision.cluster for decision in decisions]):
+        decision = min((decided[cluster.key] for cluster in group), key=lambda d: d.outcome != "proposed")
         cluster = decision.cluster
         why = f"[dim]{decision.verdict.failure_type.value.replace('_', ' ')}[/dim]"
         if decision.outcome != "not_improvable":
             why += f" {escape(decision.reason[:200])}"
+        failed = f"{cluster.failures} on {cluster.hosts} host{'' if cluster.hosts == 1 else 's'}"
+        if len(group) > 1:
+            failed = f"{sum(one.failures for one in group)} in {len(group)} near-equal forms"
         table.add_row(
             cluster.runbook_ref,
-            f"{cluster.failures} on {cluster.hosts} host{'' if cluster.hosts == 1 else 's'}",
+            failed,
             f"[{colours[decision.outcome]}]{decision.outcome.replace('_', ' ')}[/]",
             why,
         )

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from learner.models import ExecutionResult
 from learner.models.fold import canonical
 from learner.triage.clusters import ClusterFold, SuccessFold, join, open_clusters, successes_of
-from tests.triage.cases import failed, unverified_claim, worked
+from tests.triage.cases import RUNBOOK, failed, unverified_claim, worked
 
 FOLDS = (ClusterFold(), SuccessFold())
 ERRORS = ("pidfile /run/web/web.pid exists", "bind() failed (98: Address already in use)", "exit code 1")
@@ -142,6 +145,54 @@ def test_near_signatures_are_shown_as_one_whatever_their_order() -> None:
     for seed in range(5):
         random.Random(seed).shuffle(clusters)
         assert join(clusters) == groups
+
+
+@given(
+    st.lists(
+        st.builds(
+            " ".join,
+            st.lists(
+                st.sampled_from(["nginx:", "could", "not", "build", "hash", "refused", "timed out"]),
+                min_size=1,
+                max_size=8,
+            ),
+        ),
+        min_size=1,
+        max_size=8,
+        unique=True,
+    ),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=60, deadline=None)
+def test_joining_does_not_depend_on_order(errors: list[str], shuffled: random.Random) -> None:
+    clusters = _clusters(*errors)
+    groups = join(clusters)
+    assert sorted(c.key for group in groups for c in group) == sorted(c.key for c in clusters)
+    shuffled.shuffle(clusters)
+    assert join(clusters) == groups
+
+
+def test_near_signatures_are_one_row_of_what_learn_shows(tmp_path: Path) -> None:
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "runbooks" / "service.yaml").write_bytes(RUNBOOK)
+    runs = [
+        failed(error, execution_id=f"exec-20261122-R{i:04d}") for i, error in enumerate((*NEAR, "Segmentation fault"))
+    ]
+    (tmp_path / "results.jsonl").write_text("".join(run.model_dump_json() + "\n" for run in runs))
+    given = [
+        "learn",
+        "--dry-run",
+        "--runbooks",
+        str(tmp_path / "runbooks"),
+        "--telemetry",
+        str(tmp_path / "results.jsonl"),
+    ]
+    shown = subprocess.run(
+        [sys.executable, "-m", "learner", *given], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "2 in 2 near-equal forms" in shown.stdout
+    assert shown.stdout.count("RB-LIN-SERVICE-001") == 2
 
 
 def test_another_cause_is_never_joined_however_alike_the_words() -> None:
