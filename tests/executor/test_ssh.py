@@ -168,6 +168,42 @@ def test_a_connection_that_is_cut_is_told_and_does_not_hang(sshd: Sshd, tmp_path
     host.close()
 
 
+CUT = """
+- {id: before, action: run_command, params: {argv: [echo, done]}}
+- id: cut
+  action: run_script
+  params:
+    shell: sh
+    script: |
+      p=$$
+      until [ "$(cat /proc/$p/comm)" = sshd ]; do p=$(cut -d " " -f 4 /proc/$p/stat); done
+      kill -KILL "$p"; sleep 20
+- {id: never, action: run_command, params: {argv: [echo, never]}}
+"""
+
+
+def test_a_run_whose_connection_is_cut_fails_truthfully(sshd: Sshd) -> None:
+    host = SshHost(sshd.address, options=sshd.options)
+    incident = Incident(incident_id="INC-1", incident_type="service_crash", client_id="acme")
+    order = Order(
+        parse(runbook(CUT).encode()),
+        incident,
+        host,
+        host.facts(),
+        Executor(),
+        new_execution_id(datetime.now(UTC)),
+        {},
+        3.0,
+    )
+    at = time.monotonic()
+    result = run_on_host(order).result
+    host.close()
+    assert time.monotonic() - at < 20
+    assert (result.status.value, result.verification_passed, result.error_step) == ("failure", None, 2)
+    assert [(step.step_id, step.success) for step in result.executed_steps] == [("before", True), ("cut", False)]
+    assert sshd.address in (result.error_message or "")
+
+
 def test_a_host_that_is_not_known_or_not_there_is_refused(sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / "known_hosts").write_text("")
     stranger = [o for o in sshd.options if not o.startswith("UserKnown")]
