@@ -30,8 +30,8 @@ class Kept:
 
     def started(self, provisional: ExecutionResult, secrets: tuple[str, ...]) -> None:
         self._redactor = Redactor(secrets, self._patterns)
-        self._begun = True
         self._journal.started(self._redactor.result(provisional).model_dump(mode="json"))
+        self._begun = True
 
     def began(self, attempt: Attempt) -> None:
         self._journal.began(attempt.step_number, attempt.step.id, attempt.action.name, attempt.phase)
