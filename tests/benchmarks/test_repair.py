@@ -169,12 +169,25 @@ def test_a_model_that_answers_well_gets_through() -> None:
 
 @pytest.mark.parametrize("name", [
     "refusal", "broken JSON", "nested 200,000 deep", "wrong ids", "invented citations", "no-op edit", "useless edit", "YAML bomb", "rm -rf /",
-    "hidden in base64", "weakens the claim", "401", "429, soon", "500", "hangs up", "silent", "8 MiB",
+    "hidden in base64", "401", "429, soon", "500", "hangs up", "silent", "8 MiB",
 ])  # fmt: skip
 def test_from_one_that_answers_badly_nothing_gets_through_and_patterns_step_in(name: str) -> None:
     played = hostile.play(name, BEHAVIOURS[name], PLAYED, PATTERNS, seconds=0.4 if name == "silent" else 20.0)
     assert (played.by_model, played.by_patterns, played.bad) == (0, 2, 0)
     assert played.calls <= 60
+
+
+AROUND = of("file/directory-already-there", "disk/deleted-but-held-open", "doubt/same-words-other-facts")
+
+
+@pytest.mark.parametrize("name", [
+    "removes the step that failed", "removes the step that worked", "when: false", "when: nowhere", "when: false for what worked",
+    "on_failure: continue", "every exit code will do", "claims what is always true", "claims less", "waits instead", "looks instead",
+    "true instead", "echo instead", "an hour for everything",
+])  # fmt: skip
+def test_what_only_steps_around_a_failure_gets_through_nowhere(name: str) -> None:
+    played = hostile.play(name, BEHAVIOURS[name], AROUND, (), seconds=20.0)
+    assert (played.by_model, played.bad) == (0, 0)
 
 
 def test_an_endpoint_that_fails_in_itself_is_no_crash() -> None:
