@@ -8,7 +8,8 @@ A host runs an approved runbook and records what happened:
 A job on a schedule makes runbooks better (`learner.decide` is its heart):
 
     learn()     fold    inboxes → telemetry
-                plan    everything that needs no write token: collect, recall, triage, select, draft
+                plan    everything that needs no write token: collect, recall, triage, select, draft,
+                        and what follows from merged versions (`learner.afterwards`)
                 apply   everything that talks to no model: check again, record on the ledger, publish
 
 Stages are values in, values out; what went wrong in the world (a file that can't be read, a cluster that must wait,
@@ -18,21 +19,26 @@ a candidate that was refused) is a value with a reason. People decide: the merge
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from learner import afterwards, ledger
-from learner.decide import Scene, Tell, decide, made_by, recheck
-from learner.errors import LearnerError, Refused
+from learner import afterwards, ledger, made_again
+from learner.decide import Tell, decide, made_by
+from learner.errors import Refused
 from learner.executor import gate
 from learner.executor.cancel import Cancellation
 from learner.executor.fitting import fitted
 from learner.executor.run import Order, Ran, Watcher
 from learner.executor.run import run as run_on_host
-from learner.habits import HabitFold
+from learner.job import FOLDS as FOLDS
+from learner.job import Job as Job
+from learner.job import Seen, known_heads
+from learner.job import fetch_main as fetch_main
+from learner.job import lean_of as lean_of
+from learner.job import look as look
+from learner.job import scene_of as scene_of
 from learner.models import (
     Closing,
     Decision,
@@ -40,42 +46,25 @@ from learner.models import (
     Memory,
     News,
     Plan,
-    Proposal,
-    Remembered,
     SkippedFile,
     Usage,
 )
-from learner.on_main import approved_blobs, current_runbooks, digest, improvements_on_main, repair_patterns
-from learner.proposals.acceptance import acceptance
-from learner.proposals.brief import Proposer
-from learner.proposals.merged import Improvement, remembered
-from learner.proposals.patterns import Pattern, PatternProposer, builtin
-from learner.report.metrics import Metrics, VersionFold, metrics
+from learner.on_main import approved_blobs
+from learner.proposals.patterns import builtin
+from learner.report.metrics import Metrics, metrics
 from learner.report.metrics import versions as version_metrics
-from learner.repository import refs
-from learner.repository.git import Git, Identity
-from learner.repository.lean import Lean
+from learner.repository.git import Git
 from learner.runbook_file import RunbookFile, parse
-from learner.settings import GateSettings, RepositorySettings
-from learner.telemetry import collect as reading
-from learner.telemetry.collect import Collected
-from learner.telemetry.empty_disk import lean_for
+from learner.settings import GateSettings
 from learner.telemetry.fold import Folded, fold
 from learner.telemetry.redact import Redactor
 from learner.telemetry.spool import Spool
 from learner.telemetry.state import State
 from learner.triage.classify import cache_key, cacheable
-from learner.triage.clusters import ClusterFold, SuccessFold, open_clusters, successes_of
 
 if TYPE_CHECKING:
-    from learner.forge.gateway import Gateway
-    from learner.forge.page_parts import Links
-    from learner.forge.publish import Offer, Prepared, Published
-    from learner.model_client import ModelClient
-
-FOLDS = (ClusterFold(), SuccessFold(), VersionFold(), HabitFold())
-"""What is known of all history; the state is these, and nothing else."""
-
+    from learner.forge.publish import Prepared, Published
+    from learner.made_again import Ready
 
 # --------------------------------------------------------------------------------------- on a host
 
@@ -126,28 +115,6 @@ def record(ran: Ran, spool: Spool, patterns: Sequence[str] = ()) -> ExecutionRes
 
 
 @dataclass(frozen=True)
-class Job:
-    """Where the learner works, and by whose leave."""
-
-    git: Git
-    remote: str
-    settings: RepositorySettings
-    author: Identity
-    run_id: str
-    now: datetime
-    proposers: tuple[Proposer, ...]
-    gateway: Gateway | None = None
-    classifier: ModelClient | None = None
-    candidates: int = 1
-    base: str = "main"
-    tell: Tell = field(default=lambda _line: None)
-
-    @property
-    def telemetry_remote(self) -> str:
-        return self.settings.telemetry.remote or self.remote
-
-
-@dataclass(frozen=True)
 class Learned:
     """What a run of the learner did."""
 
@@ -173,51 +140,6 @@ def learn(job: Job) -> Learned:
     folded = fold(job.git, job.telemetry_remote, settings=settings, author=job.author, now=job.now, lean=lean)
     seen = look(job, lean)
     return replace(apply(job, plan(job, seen), seen), folded=folded)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What Git and the forge hold, at one moment."""
-
-    main: str
-    runbooks: Mapping[str, RunbookFile]
-    broken: tuple[SkippedFile, ...]
-    telemetry: str | None
-    collected: Collected
-    book: ledger.Ledger
-    memory: Memory
-    patterns: tuple[Pattern, ...] = ()
-    """The repair patterns that people merged into `main`."""
-    improvements: tuple[Improvement, ...] = ()
-    """The learner's edits that `main` took over, and what they proved to be worth."""
-    lean: Lean | None = None
-    """Where telemetry is read, when this clone does not hold it."""
-
-    @property
-    def state(self) -> State:
-        return self.collected.state
-
-
-def lean_of(job: Job) -> Lean | None:
-    """Where a runner with an empty disk reads telemetry without its history; None when the clone fetches it."""
-    return lean_for(job.git, job.telemetry_remote, job.settings.telemetry, job.tell)
-
-
-def look(job: Job, lean: Lean | None = None) -> Seen:
-    """Main, telemetry, ledger and forge as they are now; one question to each, and only what moved is fetched."""
-    lean = lean or lean_of(job)
-    main, telemetry, book_at = _tips(job, lean)
-    runbooks, broken = current_runbooks(job.git, main)
-    patterns, unfit = repair_patterns(job.git, main)
-    book = ledger.at(job.git, book_at)
-    state = State.parse(book.state) if book.state else None
-    collected = reading.collect(job.git, telemetry, FOLDS, state, lean=lean)
-    if collected.rebuilt and book.state:
-        job.tell(f"read all telemetry again: {collected.rebuilt}")
-    improved = improvements_on_main(job.git, main, book.reviews, collected.state, runbooks)
-    return Seen(
-        main, runbooks, (*broken, *unfit), telemetry, collected, book, recall(job, book), patterns, improved, lean
-    )
 
 
 def plan(job: Job, seen: Seen | None = None) -> Plan:
@@ -249,28 +171,6 @@ def plan(job: Job, seen: Seen | None = None) -> Plan:
     )
 
 
-def scene_of(job: Job, seen: Seen) -> Scene:
-    """All that this run's decisions lean on; the pattern proposer gets to know main's patterns and people's decisions."""
-    accepted = acceptance(seen.memory)
-    return Scene(
-        runbooks=seen.runbooks,
-        state=seen.state,
-        load=lambda ids: reading.results(job.git, seen.telemetry, ids, lean=seen.lean),
-        memory=seen.memory,
-        reviews=seen.book.reviews,
-        settings=job.settings,
-        proposers=tuple(
-            one.knowing(seen.patterns, accepted) if isinstance(one, PatternProposer) else one for one in job.proposers
-        ),
-        improvements=seen.improvements,
-        knows=digest(seen.patterns),
-        classifier=job.classifier,
-        candidates=job.candidates,
-        now=job.now,
-        tell=job.tell,
-    )
-
-
 def apply(job: Job, planned: Plan, seen: Seen | None = None) -> Learned:
     """Carry a plan out. It is checked again from scratch: whoever wrote it may be mistaken, or not be us.
 
@@ -281,7 +181,7 @@ def apply(job: Job, planned: Plan, seen: Seen | None = None) -> Learned:
 
     seen = seen or look(job)
     ready, left = [], []
-    for one in (*_proposals(job, planned, seen), *_follow_ups(job, planned, seen)):
+    for one in (*made_again.proposals(job, planned, seen), *made_again.follow_ups(job, planned, seen)):
         if isinstance(one, publishing.Published):
             left.append(one)
         else:
@@ -303,152 +203,7 @@ def apply(job: Job, planned: Plan, seen: Seen | None = None) -> Learned:
     return Learned(planned, tuple(done))
 
 
-@dataclass(frozen=True)
-class Ready:
-    """Something that passed every check again and goes to the forge."""
-
-    offer: Offer
-    page: Callable[[Links], str]
-    paths: Mapping[str, str]
-    """Where its evidence lies on the telemetry branch, by execution id."""
-    kept: Mapping[str, Any]
-    """What the ledger keeps of it, beside branch and head."""
-    fingerprint: str
-    proposal: Proposal | None = None
-    asked: Remembered | None = None
-
-
-def _proposals(job: Job, planned: Plan, seen: Seen) -> Iterator[Ready | Published]:
-    """The plan's proposals, each made again from its edit.
-
-    Raises: `Refused` when one is not what its edit says, or would be blocked.
-    """
-    from learner.forge import body
-    from learner.forge import publish as publishing
-
-    known = {cluster.key for cluster in open_clusters(seen.state.held("clusters"), {})}
-    pulls = {pull.number: pull for pull in seen.memory.open}
-    for decision in planned.decisions:
-        proposal = decision.proposal
-        if decision.outcome != "proposed" or proposal is None:
-            continue
-        parent = seen.runbooks.get(proposal.runbook_id)
-        if parent is None or parent.blob != proposal.parent_blob:
-            reason = "main has moved on; the next run looks again"
-            yield publishing.Published(proposal.ref, "left", None, None, reason)
-            continue
-        if proposal.cluster.key not in known:
-            raise Refused(
-                f"the plan's proposal {proposal.ref} speaks of failures that telemetry does not hold",
-                "make the plan again",
-            )
-        good = successes_of(seen.state.held("successes"), proposal.cluster.runbook_ref)
-        evidence = reading.results(job.git, seen.telemetry, (*proposal.cluster.evidence, *good), lean=seen.lean)
-        failures = [evidence[i] for i in proposal.cluster.evidence if i in evidence]
-        proposal = recheck(proposal, parent, failures, [evidence[i] for i in good if i in evidence])
-        new = parse(proposal.new_version.encode(), proposal.path).runbook
-        yield Ready(
-            publishing.of_proposal(proposal),
-            partial(body.body, proposal, parent.runbook, new, evidence),
-            {i: result.path for i, result in evidence.items()},
-            {"signature": proposal.cluster.signature, "proposer": proposal.proposer, **remembered(proposal)},
-            proposal.fingerprint,
-            proposal,
-            pulls.get(decision.revises) if decision.revises is not None else None,
-        )
-
-
-def _follow_ups(job: Job, planned: Plan, seen: Seen) -> Iterator[Ready | Published]:
-    """The plan's follow-ups, each worked out again from main, ledger and telemetry, which is all they come from.
-
-    Raises: `Refused` when one says anything else than what follows.
-    """
-    from learner.forge import follow_up_page
-    from learner.forge import publish as publishing
-
-    wanted = [up for up in planned.follow_ups if up.outcome == "proposed"]
-    if not wanted:
-        return
-    scene = scene_of(job, seen)
-    known = (*builtin(), *seen.patterns)
-    again = (*afterwards.reverts(scene), *afterwards.candidates(scene, known), *afterwards.optimisations(scene, ()))
-    fresh = {up.key: up for up in again}
-    for planned_up in wanted:
-        up = fresh.get(planned_up.key)
-        if up is None or up.outcome != "proposed":
-            reason = up.reason if up else "it no longer follows from what is merged and recorded"
-            yield publishing.Published(planned_up.ref, "left", None, None, reason)
-            continue
-        if up.fingerprint != planned_up.fingerprint:
-            raise Refused(f"the plan's {up.key} is not what follows from main and telemetry", "make the plan again")
-        cited = (*up.evidence, *(c.partition("#")[0] for c in (up.edit.citations() if up.edit else ())))
-        results = reading.results(job.git, seen.telemetry, cited, lean=seen.lean)
-        old = seen.runbooks.get(up.runbook_id) if up.kind != "pattern" else None
-        new = parse(up.content.encode(), up.path).runbook if old else None
-        kept: dict[str, Any] = {"signature": up.signature, "proposer": up.kind, "kind": up.kind}
-        if up.kind == "optimisation" and up.edit:
-            kept |= {"edit": up.edit.model_dump(mode="json", exclude_none=True), "evidence": list(up.evidence)}
-        yield Ready(
-            publishing.of_follow_up(up, job.now),
-            partial(follow_up_page.body, up, old.runbook if old else None, new, results),
-            {i: result.path for i, result in results.items()},
-            kept,
-            up.fingerprint,
-        )
-
-
 # ---------------------------------------------------------------------------------- small helpers
-
-
-def _tips(job: Job, lean: Lean | None) -> tuple[str, str | None, str | None]:
-    """The commits of main, telemetry and ledger, fetched; with `lean`, telemetry's is only named."""
-    main = fetch_main(job) if job.telemetry_remote != job.remote else None
-    settings, remote = job.settings.telemetry, job.telemetry_remote
-    names = {
-        f"refs/heads/{settings.branch}": refs.private(remote, "telemetry"),
-        f"refs/heads/{settings.ledger_branch}": refs.private(remote, "ledger"),
-    }
-    if main is None:
-        names[f"refs/heads/{job.base}"] = refs.private(remote, "main")
-    tips = refs.follow(
-        job.git, remote, names, fetched=lambda ref: lean is None or ref != f"refs/heads/{settings.branch}"
-    )
-    main = main or tips[f"refs/heads/{job.base}"]
-    if main is None:
-        raise _no_main(job)
-    return main, tips[f"refs/heads/{settings.branch}"], tips[f"refs/heads/{settings.ledger_branch}"]
-
-
-def fetch_main(job: Job) -> str:
-    """The commit of `main` on the remote, fetched."""
-    ref = f"refs/heads/{job.base}"
-    tip = refs.follow(job.git, job.remote, {ref: refs.private(job.remote, "main")})[ref]
-    if tip is None:
-        raise _no_main(job)
-    return tip
-
-
-def _no_main(job: Job) -> LearnerError:
-    return LearnerError(f"{job.remote} has no branch {job.base}", "push one, or set it up: `learner init`")
-
-
-def known_heads(book: ledger.Ledger) -> frozenset[str]:
-    """Commits of proposals that the ledger says the learner made."""
-    return frozenset(
-        head
-        for review in book.reviews.values()
-        for head in (p.get("head") for p in review.get("proposals", {}).values())
-        if head
-    )
-
-
-def recall(job: Job, book: ledger.Ledger) -> Memory:
-    """What the forge remembers; nothing when the job has no forge."""
-    if job.gateway is None:
-        return Memory()
-    from learner.forge import memory
-
-    return memory.recall(job.gateway, known_heads(book))
 
 
 def _moot(seen: Seen) -> tuple[Closing, ...]:
