@@ -14,7 +14,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from learner import journey, ledger, pipeline
+from learner import journey, pipeline
 from learner.cli.job import proposers
 from learner.errors import Refused
 from learner.forge.gateway import Gateway
@@ -319,25 +319,6 @@ def test_a_broken_pattern_on_main_is_told_and_skipped(place: Place, job: pipelin
     theirs.run("push", "-q", str(tmp_path / "runbooks.git"), "main")
     learned = pipeline.learn(job)
     assert [one.path for one in learned.skipped] == ["runbooks/patterns/broken.yaml"]
-
-
-def test_limits_hold_for_what_follows_too(place: Place, job: pipeline.Job, tmp_path: Path) -> None:
-    merged(place, job, tmp_path, *many(1, 3, 1, good=False))
-    send(place, tmp_path, *many(40, 12, 2, good=True))
-    tight = at(job, 5).settings.model_copy(update={"limits": LimitSettings(open_pull_requests=0)})
-    learned = pipeline.learn(replace(at(job, 5), settings=tight))
-    assert learned.plan.follow_ups[0].reason.startswith("open_pull_requests")
-    assert learned.published == ()
-
-
-def test_a_persons_version_of_the_edit_is_that_persons(place: Place, job: pipeline.Job, tmp_path: Path) -> None:
-    send(place, tmp_path, *many(1, 3, 1, good=False))
-    pipeline.learn(replace(job, proposers=(Scripted([RESTORE]),)))
-    text = RUNBOOK.read_text().replace("version: 1", "version: 2")
-    put(place, tmp_path, text.replace("timeout_seconds: 20", "timeout_seconds: 40"))
-    send(place, tmp_path, *many(40, 12, 2, good=True))
-    assert pipeline.learn(at(job, 5)).plan.follow_ups == ()
-    assert "edit" in json.dumps(ledger.read(place.git, "origin", job.settings.telemetry).reviews)
 
 
 def test_what_verified_runs_show_is_proposed_where_it_is_asked_for(
