@@ -15,7 +15,7 @@ from typing import TypeAlias
 from benchmarks.telemetry.data import raw, repository
 from benchmarks.telemetry.table import Figure, median_seconds, most, timed
 from learner.models.execution import ExecutionResult
-from learner.models.fold import Held, keep_smallest
+from learner.models.fold import Held, add_counts, keep_smallest, smallest_of
 from learner.repository.batch import in_pack_order, stream, tree_files
 from learner.repository.git import Git, Identity, environment
 from learner.repository.lean import beside
@@ -45,6 +45,14 @@ class Failures:
             one["evidence"] = keep_smallest(
                 one.get("evidence", []), [f"{result.started_at:%Y-%m-%dT%H:%M:%S}", result.execution_id], 8
             )
+
+    def merge(self, held: Held, other: Held) -> None:
+        add_counts(held.setdefault("runs", {}), other.get("runs", {}))
+        for key, theirs in other.get("clusters", {}).items():
+            one = held.setdefault("clusters", {}).setdefault(key, theirs)
+            if one is not theirs:
+                one["failures"] += theirs["failures"]
+                one["evidence"] = smallest_of(one["evidence"], theirs["evidence"], 8)
 
 
 FOLDS = (Failures(),)

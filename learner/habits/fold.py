@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from learner.models.execution import ExecutionResult
-from learner.models.fold import Held, keep_smallest
+from learner.models.fold import Held, add_counts, keep_smallest, smallest_of
 
 MOST_WEEKS = 16
 MOST_EVIDENCE = 8
@@ -53,3 +53,29 @@ class HabitFold:
                 del step["weeks"][min(step["weeks"], key=int)]
         key = ">".join(way)
         entry["paths"][key] = entry["paths"].get(key, 0) + 1
+
+    def merge(self, held: Held, other: Held) -> None:
+        """Add what was held of other runs: a week that one side let go is older than those that stay."""
+        for ref, blobs in other.items():
+            for blob, theirs in blobs.items():
+                entry = held.setdefault(ref, {}).setdefault(blob, theirs)
+                if entry is theirs:
+                    continue
+                entry["runs"] += theirs["runs"]
+                entry["evidence"] = smallest_of(entry["evidence"], theirs["evidence"], MOST_EVIDENCE)
+                add_counts(entry["paths"], theirs["paths"])
+                for step_id, their_step in theirs["steps"].items():
+                    step = entry["steps"].setdefault(step_id, their_step)
+                    if step is not their_step:
+                        _merge_step(step, their_step)
+
+
+def _merge_step(step: Held, theirs: Held) -> None:
+    step["action"] = min(step["action"], theirs["action"])
+    for count in ("ran", "changed", "second"):
+        step[count] += theirs[count]
+    for week, (runs, total, slowest) in theirs["weeks"].items():
+        ours = step["weeks"].get(week, (0, 0, 0))
+        step["weeks"][week] = [ours[0] + runs, ours[1] + total, max(ours[2], slowest)]
+    for week in sorted(step["weeks"], key=int)[:-MOST_WEEKS]:
+        del step["weeks"][week]

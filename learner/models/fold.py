@@ -29,6 +29,13 @@ class Fold(Protocol):
         """Add one result to `held`, in place; `held` starts as an empty mapping."""
         ...
 
+    def merge(self, held: Held, other: Held) -> None:
+        """Add to `held`, in place, what was held of other results: the same as adding these one by one.
+
+        `other` may become part of `held`.
+        """
+        ...
+
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal bytes."""
@@ -38,3 +45,14 @@ def canonical(value: Any) -> str:
 def keep_smallest(items: list[Any], item: Any, most: int) -> list[Any]:
     """`items` with `item` in it, sorted, no item twice, cut to the `most` smallest."""
     return items if item in items else sorted([*items, item])[:most]
+
+
+def add_counts(counts: dict[str, int], others: dict[str, int]) -> None:
+    """Add `others` to `counts`, name by name, in place."""
+    for name, count in others.items():
+        counts[name] = counts.get(name, 0) + count
+
+
+def smallest_of(items: list[Any], others: list[Any], most: int) -> list[Any]:
+    """The `most` smallest of both lists, sorted, none twice."""
+    return sorted([*items, *(item for item in others if item not in items)])[:most]

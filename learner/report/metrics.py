@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from learner.models.execution import ExecutionResult, ExecutionStatus
-from learner.models.fold import Held
+from learner.models.fold import Held, add_counts
 from learner.models.memory import Memory
 from learner.models.records import Decision, Usage
 from learner.models.runbook import RunbookRef, Severity
@@ -104,6 +104,16 @@ class VersionFold:
         else:
             counts["open"] += 1
         counts["last"] = max(counts["last"], math.floor(result.completed_at.timestamp()))
+
+    def merge(self, held: Held, other: Held) -> None:
+        """Add what was held of other runs."""
+        for ref, blobs in other.items():
+            for blob, theirs in blobs.items():
+                counts = held.setdefault(ref, {}).setdefault(blob, theirs)
+                if counts is not theirs:
+                    last = max(counts["last"], theirs["last"])
+                    add_counts(counts, theirs)
+                    counts["last"] = last
 
 
 def versions(held: Held, approved_blobs: Mapping[str, frozenset[str]] | None = None) -> tuple[VersionMetrics, ...]:

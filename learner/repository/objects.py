@@ -55,7 +55,11 @@ def commit(
             parts.append(b"M 100644 inline %s\ndata %d\n%s\n" % (name, len(change), change))
     parts.append(b"get-mark :1\ndone\n")
     # --force: the private ref need not be a descendant of what it held before
-    said = git.run("fast-import", "--quiet", "--force", "--done", "--date-format=raw", stdin=b"".join(parts))
+    # unpackLimit: the objects stay in the pack they come in; taking it apart is a process and a sync for each of them
+    said = git.run(
+        "fast-import", "--quiet", "--force", "--done", "--date-format=raw", stdin=b"".join(parts),
+        config={"fastimport.unpackLimit": "1"},
+    )  # fmt: skip
     made = said.decode().strip()
     if len(made) != 40:
         raise GitError(

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 
 from learner.models.execution import ExecutionResult
 from learner.repository import refs
-from learner.repository.batch import tree_files
 from learner.repository.git import Git
 from learner.settings import TelemetrySettings
-from learner.telemetry import parse
-from learner.telemetry.collect import read_files
+from learner.telemetry import parse, reading
 from learner.telemetry.parquet import read_from
 
 
@@ -40,13 +38,10 @@ def read(
 
     Raises: `GitError` when `commit` can't be read; `LearnerError` when there are archives and pyarrow is missing.
     """
-    files: list[tuple[str, str]] = []
-    archives: list[str] = []
-    for path, blob in tree_files(git, commit, parse.ROOT):
-        if path.startswith(parse.ARCHIVE):
-            archives += [blob] if path.endswith(".parquet") else []
-        elif holds(path):
-            files.append((path, blob))
-    yield from read_files(git, files, max_bytes)
-    for blob in archives:
-        yield from ((path, parse.placed(path, raw, max_bytes)) for path, raw in read_from(git, blob) if holds(path))
+    files, archives = reading.laid_out(git, commit)
+    yield from reading.files(git, (one for one in files if holds(one[0])), max_bytes)
+    for name, blob in archives:
+        if name.endswith(".parquet"):
+            for path, raw in read_from(git, blob):
+                if holds(path):
+                    yield path, parse.placed(path, raw, max_bytes)

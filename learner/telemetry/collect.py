@@ -10,16 +10,15 @@ from itertools import chain
 from pathlib import Path
 
 from learner.archives.read import ids
-from learner.errors import GitError
 from learner.models.execution import ExecutionResult
 from learner.models.fold import Fold
 from learner.models.records import SkippedFile
 from learner.repository.batch import FOLDER, in_pack_order, objects, stream, tree_files
 from learner.repository.git import Git
 from learner.repository.lean import Lean
-from learner.telemetry import parse
+from learner.telemetry import parse, reading
+from learner.telemetry.crew import WORTH, Part, hands, summed
 from learner.telemetry.news import news
-from learner.telemetry.parquet import read_from
 from learner.telemetry.plain import plain
 from learner.telemetry.state import FoldState, State
 
@@ -50,37 +49,42 @@ def collect(
     lean: Lean | None = None,
     max_bytes: int = parse.MAX_BYTES,
     progress: Progress = lambda _count: None,
+    workers: int | None = None,
 ) -> Collected:
     """The state of `commit`. Byte for byte the same, whether it was carried on from `state` or made from scratch.
 
     The state is a function of the files at `commit`, so it is carried on only when files were added and none was
-    changed or taken away since. With `lean`, a repository that holds next to nothing, what is new is fetched.
+    changed or taken away since. With `lean`, a repository that holds next to nothing, what is new is fetched. Much is
+    read by several processes, `workers` (as many as there are cores when None).
 
     Raises: `GitError` when `commit` can't be read.
     """
     git = lean.git if lean else git
     told = news(git, lean, commit, folds, state)
-    if state is None or told.rebuild is not None:
+    rebuild = state is None or told.rebuild is not None
+    if state is None or rebuild:
         base = State(folds={fold.name: FoldState(fold.version, {}) for fold in folds})
-        if lean and commit:
-            lean.everything(commit)
-        read = everything(git, commit, max_bytes) if commit else iter(())
     else:
         base = copy.deepcopy(state) if told.files or told.archived else state
-        read = chain(
-            read_files(git, told.files, max_bytes),
-            *(_archived(git, blob, paths, max_bytes) for blob, paths in told.archived),
-        )
-    sums = _Sums(base, folds)
-    skipped: list[SkippedFile] = []
-    for path, found in read:
-        if isinstance(found, ExecutionResult):
-            sums.add(found)
-            if sums.new % _TOLD_EVERY == 0:
-                progress(sums.new)
+    sums = _Sums(base, folds, progress)
+    if not rebuild:
+        sums.read(reading.files(git, told.files, max_bytes))
+        for blob, paths in told.archived:
+            sums.read(reading.archived(git, blob, paths, max_bytes))
+    elif commit:
+        if lean:
+            lean.everything(commit)
+        files, archives = reading.laid_out(git, commit)
+        ordered, workers = in_pack_order(git, files), workers or hands()
+        if workers > 1 and len(files) >= WORTH:
+            for part in summed(git, ordered, folds, max_bytes, workers):
+                sums.merge(part)
         else:
-            skipped.append(SkippedFile(path=path, reason=found))
-    return Collected(sums.state(commit), sums.new, tuple(skipped), told.rebuild)
+            sums.read(reading.files(git, ordered, max_bytes))
+        for path, blob in archives:
+            if path.endswith(".parquet"):
+                sums.read(reading.archived(git, blob, None, max_bytes))
+    return Collected(sums.state(commit), sums.new, tuple(sums.skipped), told.rebuild)
 
 
 def from_folder(
@@ -90,24 +94,23 @@ def from_folder(
 
     Raises: `LearnerError` when there is nothing at `path`.
     """
-    sums = _Sums(State(folds={fold.name: FoldState(fold.version, {}) for fold in folds}), folds)
+    sums = _Sums(State(folds={fold.name: FoldState(fold.version, {}) for fold in folds}), folds, progress)
     seen: dict[tuple[str, str], int] = {}
-    skipped: list[SkippedFile] = []
-    for name, found in plain(path, max_bytes):
-        if isinstance(found, ExecutionResult):
+
+    def different() -> Iterator[tuple[str, ExecutionResult | str]]:
+        for name, found in plain(path, max_bytes):
+            if not isinstance(found, ExecutionResult):
+                yield name, found
+                continue
             key, content = (found.client_id, found.execution_id), hash(found.model_dump_json())
             if key not in seen:
-                seen[key] = content
-                sums.add(found)
-                if sums.new % _TOLD_EVERY == 0:
-                    progress(sums.new)
+                yield name, found
             elif seen[key] != content:
-                skipped.append(
-                    SkippedFile(path=name, reason=f"another result with the id {found.execution_id} was read before")
-                )
-        else:
-            skipped.append(SkippedFile(path=name, reason=found))
-    return Collected(sums.state(None), sums.new, tuple(skipped), None)
+                yield name, f"another result with the id {found.execution_id} was read before"
+            seen.setdefault(key, content)
+
+    sums.read(different())
+    return Collected(sums.state(None), sums.new, tuple(sums.skipped), None)
 
 
 def results(
@@ -138,10 +141,10 @@ def results(
                 archives[path] = blob
             elif (execution_id := _id(path)) in missing and parse.place(path):
                 places.setdefault(execution_id, (path, blob))
-    reads = [read_files(git, sorted(places.values()), max_bytes)]
+    reads = [reading.files(git, sorted(places.values()), max_bytes)]
     for path, content in stream(git, [(path, blob) for path, blob in archives.items() if path.endswith(".ids")]):
         if there := frozenset(one for one in ids(content or b"") if _id(one) in wanted - places.keys()):
-            reads.append(_archived(git, archives[path.removesuffix(".ids") + ".parquet"], there, max_bytes))
+            reads.append(reading.archived(git, archives[path.removesuffix(".ids") + ".parquet"], there, max_bytes))
     return {found.execution_id: found for _, found in chain(*reads) if isinstance(found, ExecutionResult)}
 
 
@@ -163,61 +166,36 @@ def results_from_folder(
 class _Sums:
     """The folds at work on their own copy of what is held."""
 
-    def __init__(self, base: State, folds: Sequence[Fold]) -> None:
+    def __init__(self, base: State, folds: Sequence[Fold], progress: Progress) -> None:
         self._base = base
         self._pairs = [(fold, base.folds[fold.name].held) for fold in folds]
+        self._progress = progress
         self.new = 0
+        self.skipped: list[SkippedFile] = []
+
+    def read(self, found: Iterable[tuple[str, ExecutionResult | str]]) -> None:
+        for path, one in found:
+            if isinstance(one, ExecutionResult):
+                self.add(one)
+            else:
+                self.skipped.append(SkippedFile(path=path, reason=one))
 
     def add(self, result: ExecutionResult) -> None:
         for fold, held in self._pairs:
             fold.add(held, result)
         self.new += 1
+        if self.new % _TOLD_EVERY == 0:
+            self._progress(self.new)
+
+    def merge(self, part: Part) -> None:
+        for fold, held in self._pairs:
+            fold.merge(held, part.held[fold.name])
+        self.new += part.count
+        self.skipped += part.skipped
+        self._progress(self.new)
 
     def state(self, commit: str | None) -> State:
         return State(commit, self._base.results + self.new, self._base.folds)
-
-
-def everything(git: Git, commit: str, max_bytes: int) -> Iterator[tuple[str, ExecutionResult | str]]:
-    """(path, the result or why there is none) of everything at `commit`: its files, then its archives.
-
-    Raises: `GitError` when `commit` can't be read; `LearnerError` when there are archives and pyarrow is missing.
-    """
-    archives: list[tuple[str, str]] = []
-
-    def files() -> Iterator[tuple[str, str]]:
-        for path, blob in tree_files(git, commit, parse.ROOT):
-            if path.startswith(parse.ARCHIVE):
-                archives.append((path, blob))
-            else:
-                yield path, blob
-
-    yield from read_files(git, in_pack_order(git, files()), max_bytes)
-    for path, blob in archives:
-        if path.endswith(".parquet"):
-            yield from _archived(git, blob, None, max_bytes)
-
-
-def _archived(
-    git: Git, blob: str, paths: frozenset[str] | None, max_bytes: int
-) -> Iterator[tuple[str, ExecutionResult | str]]:
-    """Results of one archive, all of them or those of `paths`."""
-    wanted = None if paths is None else frozenset(map(_id, paths))
-    for path, raw in read_from(git, blob, wanted):
-        if paths is None or path in paths:
-            yield path, parse.placed(path, raw, max_bytes)
-
-
-def read_files(
-    git: Git, files: Iterable[tuple[str, str]], max_bytes: int
-) -> Iterator[tuple[str, ExecutionResult | str]]:
-    """(path, the result or why there is none) of every (path, blob id), in one stream.
-
-    Raises: `GitError` when git can't give the bytes.
-    """
-    for path, content in stream(git, files):
-        if content is None:
-            raise GitError(f"{path}: its bytes are missing", "the clone is not whole: fetch it anew")
-        yield path, parse.placed(path, content, max_bytes)
 
 
 def _id(path: str) -> str:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from learner.models.execution import ExecutionResult, ExecutionStatus
-from learner.models.fold import Held, keep_smallest
+from learner.models.fold import Held, add_counts, keep_smallest, smallest_of
 from learner.models.records import FailureCluster
 from learner.models.runbook import Severity
 from learner.triage.signature import Signature, signature
@@ -58,6 +58,21 @@ class ClusterFold:
         entry["last"] = max(entry["last"], started)
         entry["evidence"] = keep_smallest(entry["evidence"], [started, result.execution_id], MOST_EVIDENCE)
 
+    def merge(self, held: Held, other: Held) -> None:
+        """Add what was held of other runs."""
+        for ref, entries in other.items():
+            of_version = held.setdefault(ref, {})
+            for key, theirs in entries.items():
+                entry = of_version.setdefault(key, theirs)
+                if entry is theirs:
+                    continue
+                entry["failures"] += theirs["failures"]
+                add_counts(entry["hosts"], theirs["hosts"])
+                add_counts(entry["clients"], theirs["clients"])
+                entry["first"] = min(entry["first"], theirs["first"])
+                entry["last"] = max(entry["last"], theirs["last"])
+                entry["evidence"] = smallest_of(entry["evidence"], theirs["evidence"], MOST_EVIDENCE)
+
 
 class SuccessFold:
     """Per runbook version: runs, verified successes, unverified runs, and the first verified ones."""
@@ -77,6 +92,17 @@ class SuccessFold:
             entry["evidence"] = keep_smallest(entry["evidence"], run, MOST_SUCCESSES)
         elif not result.failed and result.verification_passed is None:
             entry["unverified"] += 1
+
+    def merge(self, held: Held, other: Held) -> None:
+        """Add what was held of other runs."""
+        for ref, theirs in other.items():
+            if ref not in held:
+                held[ref] = theirs
+                continue
+            entry: Held = held[ref]
+            for count in ("runs", "verified", "unverified"):
+                entry[count] += theirs[count]
+            entry["evidence"] = smallest_of(entry["evidence"], theirs["evidence"], MOST_SUCCESSES)
 
 
 def open_clusters(held: Held, severities: Mapping[str, Severity]) -> list[FailureCluster]:

@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.telemetry.data import result as bench_result
+from learner import pipeline
 from learner.errors import LearnerError
 from learner.models import ExecutionResult
-from learner.models.fold import Held, keep_smallest
+from learner.models.fold import Fold, Held, add_counts, canonical, keep_smallest, smallest_of
 from learner.repository.git import Git, init
 from learner.repository.objects import commit
 from learner.telemetry.collect import collect, from_folder, results, results_from_folder
+from learner.telemetry.crew import summed
 from learner.telemetry.parse import encoded
 from learner.telemetry.state import State
 from tests.samples import document
@@ -31,6 +35,11 @@ class Counts:
     def add(self, held: Held, result: ExecutionResult) -> None:
         held[result.status] = held.get(result.status, 0) + 1
         held["first"] = keep_smallest(held.get("first", []), result.execution_id, 3)
+
+    def merge(self, held: Held, other: Held) -> None:
+        first = smallest_of(held.pop("first", []), other.pop("first", []), 3)
+        add_counts(held, other)
+        held |= {"first": first} if first else {}
 
 
 FOLDS = (Counts(),)
@@ -192,3 +201,50 @@ def test_a_line_that_is_too_long_costs_no_memory_and_the_next_is_read(tmp_path: 
     got = from_folder(file, FOLDS)
     assert got.new == 1
     assert [one.path for one in got.skipped] == ["r.jsonl:1"]
+
+
+def some_results(count: int) -> list[ExecutionResult]:
+    """Of several versions, hosts, outcomes and weeks."""
+    return [
+        bench_result(number).model_copy(
+            update={"client_id": f"client-{number % 3}", "started_at": at, "completed_at": at}
+        )
+        for number in range(count)
+        for at in [datetime(2026, 1 + number % 12, 1 + number % 28, tzinfo=UTC)]
+    ]
+
+
+@pytest.mark.parametrize("fold", pipeline.FOLDS, ids=lambda fold: fold.name)
+def test_sums_of_parts_are_the_sum(fold: Fold) -> None:
+    everything = some_results(240)
+    whole: Held = {}
+    for one in everything:
+        fold.add(whole, one)
+    for seed in range(3):
+        random.Random(seed).shuffle(everything)
+        merged: Held = {}
+        for part in (everything[:7], everything[7:100], everything[100:], []):
+            held: Held = {}
+            for one in part:
+                fold.add(held, one)
+            fold.merge(merged, json.loads(json.dumps(held)))
+        assert canonical(merged) == canonical(whole)
+    assert whole
+
+
+def test_several_processes_give_the_same_state(git: Git) -> None:
+    everything = some_results(60)
+    files: dict[str, bytes | None] = {one.path: encoded(one) for one in everything}
+    files["telemetry/acme/2026/11/22/exec-20261122-bad1.json"] = b"{}"
+    tip = committed(git, None, files)
+    alone = collect(git, tip, pipeline.FOLDS, None, workers=1)
+    parts = list(summed(git, git.listing(tip).items(), pipeline.FOLDS, 1 << 20, workers=2))
+    assert sum(part.count for part in parts) == alone.new == 60
+    assert [one for part in parts for one in part.skipped] == list(alone.skipped)
+    merged: dict[str, Held] = {fold.name: {} for fold in pipeline.FOLDS}
+    for part in parts:
+        for fold in pipeline.FOLDS:
+            fold.merge(merged[fold.name], part.held[fold.name])
+    assert {name: canonical(alone.state.held(name)) for name in merged} == {n: canonical(h) for n, h in merged.items()}
+    with pytest.raises(LearnerError):
+        list(summed(git, [("telemetry/x", "1" * 40)], pipeline.FOLDS, 1 << 20, workers=2))
