@@ -133,11 +133,20 @@ class Seen:
     def down(self) -> list[str]:
         """Services other than its own that were stopped or failed when the run began, in order of name."""
         services = self.before.get("services", {})
+        # What the failing step or claim is about is what fails, not what it needs, whatever the parameters name.
+        own = {name.removesuffix(".service") for name in (*self.own_services, self._asked)}
         return sorted(
             name
             for name, status in services.items()
-            if status in ("stopped", "failed") and name not in self.own_services
+            if status in ("stopped", "failed") and name.removesuffix(".service") not in own
         )
+
+    @property
+    def _asked(self) -> str:
+        """The service that the failing step or claim is about; empty when it is about something else."""
+        about = self.action if self.step else self.check.check if self.check else ""
+        name = self.params.get("name")
+        return name if isinstance(name, str) and "service" in about else ""
 
     def exists(self, path: str) -> bool | None:
         """Whether the state before says that a file is there; None when nobody looked."""
@@ -249,6 +258,8 @@ class Rule:
     overrules: bool = False
     """Whether its verdict stands whatever other rules say."""
     least_share: float = MOST
+    last: bool = False
+    """Whether it is only asked for when no other rule has anything to say."""
 
     def __call__(self, case: Case) -> Verdict | None:
         signs = [sign for seen in case.seen if (sign := self.look(seen, case))]
@@ -271,11 +282,13 @@ class Rule:
         )
 
 
-def rule(failure_type: FailureType, *, overrules: bool = False, least_share: float = MOST) -> Callable[[Look], Rule]:
+def rule(
+    failure_type: FailureType, *, overrules: bool = False, least_share: float = MOST, last: bool = False
+) -> Callable[[Look], Rule]:
     """Makes a rule, named like the function, out of a look at one run."""
 
     def made(look: Look) -> Rule:
-        return Rule(look.__name__, failure_type, look, overrules, least_share)
+        return Rule(look.__name__, failure_type, look, overrules, least_share, last)
 
     return made
 

@@ -12,7 +12,9 @@ from learner.models import ExecutionResult, FailureType
 from learner.triage.rules import judge
 from tests.triage.cases import case, done, failed, unverified_claim, worked
 
-CAUSES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parents[1] / "data" / "triage" / "causes.yaml").read_text())
+CAUSES: list[dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).parents[1] / "data" / "triage" / "causes.yaml").read_text()
+)
 HOSTS: dict[str, dict[str, str]] = {
     "debian": {"os_id": "debian", "os_version": "12", "arch": "x86_64", "service_manager": "systemd"},
     "debian-arm": {"os_id": "debian", "os_version": "12", "arch": "aarch64", "service_manager": "systemd"},
@@ -35,8 +37,17 @@ def run(cause: dict[str, Any]) -> ExecutionResult:
     if "host" in cause:
         changes["host"] = HOSTS[cause["host"]]
     if "check" in cause:
-        steps = [done(action, i + 1, name="web") for i, action in enumerate(cause.get("steps_worked", ["start_service"]))]
-        return unverified_claim(cause["check"], cause["observed"], cause.get("params"), steps=steps, waited=cause.get("waited", 0.0), **changes)
+        steps = [
+            done(action, i + 1, name="web") for i, action in enumerate(cause.get("steps_worked", ["start_service"]))
+        ]
+        return unverified_claim(
+            cause["check"],
+            cause["observed"],
+            cause.get("params"),
+            steps=steps,
+            waited=cause.get("waited", 0.0),
+            **changes,
+        )
     of_step = {key: cause[key] for key in ("params", "exit_code", "timed_out") if key in cause}
     return failed(cause["text"], cause.get("action", "run_command"), step_more=of_step, **changes)
 

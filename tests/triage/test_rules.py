@@ -11,6 +11,8 @@ from learner.models import ExecutionResult, FailureType
 from learner.triage.case import Case
 from learner.triage.rules import all_rules, judge, table, verdicts
 from tests.triage.cases import case, done, failed, runbook, step, unverified_claim, worked
+from tests.triage.test_causes import CAUSES
+from tests.triage.test_causes import run as run_of
 
 DEBIAN = {"os_id": "debian", "os_version": "12", "service_manager": "systemd"}
 RHEL = {"os_id": "rhel", "os_version": "9", "service_manager": "systemd"}
@@ -262,7 +264,6 @@ UNDECIDED = {
     "data that is gone": ran("tar: /srv/data: Cannot stat: No such file or directory", incident_type="backup_failure"),
     "an inode in a trace": ran("kernel BUG at fs/ext4/inode.c:123"),
     "a service that dies slowly": ran("timed out", "wait_for_service", timed_out=True, params={"name": "web"}),
-    "too many clients": ran("FATAL:  sorry, too many clients already"),
     "a host key": ran("Host key verification failed."),
     "an assertion": ran("the assertion does not hold", "assert"),
     "an outside name that is only spoken of": failed("worker crashed while talking about db.internal"),
@@ -310,7 +311,9 @@ def test_doubt_is_no_verdict(run: ExecutionResult) -> None:
 
 def test_every_rule_of_insufficiency_has_a_case() -> None:
     insufficient = {rule.name for rule in all_rules() if rule.failure_type is FailureType.RUNBOOK_INSUFFICIENT}
-    assert insufficient == {name for name, _ in INSUFFICIENT}
+    speak = {v.decided_by.removeprefix("rule:") for cause in CAUSES for v in verdicts(case(run_of(cause)))}
+    named = {name for name, _ in INSUFFICIENT}
+    assert named <= insufficient <= named | speak
 
 
 class TestEnvironment:
@@ -330,9 +333,14 @@ class TestEnvironment:
         assert "host.os_id: rhel (1) where it failed, debian (3) where it worked" in verdict.reasoning
 
     def test_without_contrast_nothing_is_guessed(self) -> None:
-        assert judge(case(ran(self.MISSING.replace("apache2", "shop"), host=RHEL))) is None
-        assert judge(case(ran(self.MISSING, host=DEBIAN))) is None
-        assert judge(case(ran(self.MISSING, host={}))) is None
+        for run in (
+            ran(self.MISSING.replace("apache2", "shop"), host=RHEL),
+            ran(self.MISSING, host=DEBIAN),
+            ran(self.MISSING, host={}),
+        ):
+            verdict = judge(case(run))
+            assert verdict
+            assert verdict.failure_type is FailureType.WRONG_RUNBOOK
 
     def test_the_hosts_own_facts_are_a_contrast_to_a_known_name(self) -> None:
         verdict = judge(case(ran(self.MISSING, "restart_service", host=RHEL)))
@@ -439,6 +447,20 @@ class TestWrongDiagnosis:
         verdict = judge(case(run, of=runbook()))
         assert verdict
         assert verdict.failure_type is FailureType.WRONG_DIAGNOSIS
+
+    def test_what_is_needed_is_named_and_not_what_needs_it(self) -> None:
+        error = "Dependency failed for api.service - The API.\napi.service: Job api.service/start failed with result 'dependency'."
+        for name, own in (("api", "api"), ("api", "api.service"), ("api.service", "api")):
+            run = failed(
+                error,
+                step_more={"params": {"name": name}},
+                parameters={"site": "shop"},
+                state_before={"services": {own: "stopped", "redis": "failed", "shop": "running"}},
+            )
+            verdict = judge(case(run))
+            assert verdict
+            assert verdict.decided_by == "rule:stopped_dependency"
+            assert verdict.reasoning.startswith("redis was failed"), verdict.reasoning
 
     def test_a_living_owner_of_a_pid_file_is_left_alone(self) -> None:
         run = failed(

@@ -30,8 +30,10 @@ def all_rules() -> tuple[Rule, ...]:
 
 
 def verdicts(case: Case) -> list[Verdict]:
-    """What every rule that has something to say says of the case, surest first."""
-    found = [verdict for rule in all_rules() if (verdict := rule(case)) and verdict.confidence >= SURE]
+    """What every rule that has something to say says of the case, surest first; the last ones only when no other does."""
+    found = [v for rule in all_rules() if not rule.last and (v := rule(case)) and v.confidence >= SURE]
+    if not found:
+        found = [v for rule in all_rules() if rule.last and (v := rule(case)) and v.confidence >= SURE]
     return sorted(found, key=lambda verdict: (-verdict.confidence, verdict.decided_by))
 
 

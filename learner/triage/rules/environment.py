@@ -93,7 +93,7 @@ def other_service_manager(seen: Seen, case: Case) -> Sign | None:
     """The step speaks to a service manager that this host does not run, as its own facts say."""
     match = _NO_MANAGER.search(seen.text)
     runs = seen.result.host.service_manager
-    if not match or not runs or runs in match[0].lower():
+    if not match or not runs or runs.removesuffix("d") in match[0].lower():
         return None
     spoken = "systemd" if "systemd" in match[0].lower() or "bus" in match[0].lower() else ""
     if spoken == runs:

@@ -16,7 +16,7 @@ _NEEDS = said(
     r"(?:requires|needs|waiting for) \S+ (?:to be (?:running|started|up)|service)", r"not (?:running|active|available|reachable|ready)\b",
     r"connect\(\) (?:to \S+ )?failed", r"no such file or directory.{0,200}(?:connect|upstream|socket)", r"HTTP 50[234]\b", r": 50[234], not \d{3}",
     r"connection to server (?:on socket|at) .{1,160} failed", r"could not connect to server", r"broken pipe", r"name resolution",
-    r"could(?:n't| not) resolve", r"not able to connect", r"connection closed", r"is (?:stopped|failed|down), not running", r"upstream",
+    r"could(?:n't| not) resolve", r"unix:\S+ (?:no such file|refused connection)", r"not able to connect", r"connection closed", r"is (?:stopped|failed|down), not running", r"upstream",
 )  # fmt: skip
 _BY_PORT = {
     6379: ("redis",), 5432: ("postgres",), 3306: ("mysql", "mariadb"), 11211: ("memcache",), 5672: ("rabbit",), 27017: ("mongo",),

@@ -41,7 +41,7 @@ _MIRROR = said(
     r"hash sum mismatch", r"mirror sync in progress", r"cannot find a valid baseurl", r"all mirrors were (?:already )?tried",
     r"failed to (?:download|synchronize) (?:metadata|cache) for repo", r"no more mirrors to try", r"unable to connect to \S+:(?:http|80|443)\b",
     r"does not have a release file", r"could not connect to (?:deb|archive|security|ports|mirror)\S*:80",
-    r"error: failed retrieving file .{0,80} from", r"package registry .{0,40}unavailable", r"temporary error \(try again later\)",
+    r"error: failed retrieving file .{0,80} from", r"package registry .{0,40}unavailable", r"(?<!database:.)temporary error \(try again later\)",
 )  # fmt: skip
 _FETCHING = said(
     r"(?:failed|unable) to fetch", r"curl error \(\d+\)", r"cannot download", r"download(?:ing)? failed",

@@ -41,6 +41,7 @@ _CREDENTIALS = said(
     r"too many authentication failures", r"no supported authentication methods",
     r"running scripts is disabled on this system", r"PSSecurityException",
 )  # fmt: skip
+_FORBIDDEN = said(r"403\b")
 
 _WRONG_RIGHTS = said(
     r"has (?:wrong ownership|invalid permissions|group or world access)", r"bad ownership or modes",
@@ -69,6 +70,8 @@ def credentials_refused(seen: Seen, case: Case) -> Sign | None:
     match = _CREDENTIALS.search(seen.text)
     if not match or (seen.check and seen.check.check == "http_ok") or SHUT_AFTER_FULL.search(seen.text):
         return None
+    if _FORBIDDEN.search(match[0]) and seen.addresses and all(seen.is_own(host) for host, _ in seen.addresses):
+        return None  # this host's own server is set up that way, or is the wrong page: no right of ours is missing
     return Sign(0.92, f"the credentials were refused: “{first_line(seen.text, match)}”", seen.cite)
 
 

@@ -99,3 +99,21 @@ def person_says_wrong_diagnosis(seen: Seen, case: Case) -> Sign | None:
 
 def _reason(seen: Seen) -> str:
     return (seen.result.human_feedback or "").strip()
+
+
+_TURNED_AWAY = said(
+    r"(?:HTTP(?:/[0-9.]+)?|error:?|status(?: code)?:?|:) ?40[134]\b",
+    r"\b40[134], not \d{3}",
+    r"\b40[134] (?:unauthorized|forbidden|not found)",
+)
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def answers_but_turns_away(seen: Seen, case: Case) -> Sign | None:
+    """This host's own server was in order and answers, with a 401, 403 or 404: it is not down, as the incident has it."""
+    match = _TURNED_AWAY.search(seen.text)
+    if not match or borne_out(seen) is not False or not seen.addresses:
+        return None
+    if not all(seen.is_own(host) for host, _ in seen.addresses):
+        return None
+    return Sign(0.84, f"it was up and answers: “{first_line(seen.text, match)}”", seen.cite)

@@ -1,0 +1,40 @@
+"""What a step is to act on is not there at all: the wrong runbook for this host, or its undoing is done already."""
+
+from __future__ import annotations
+
+import re
+
+from learner.models.execution import FailureType
+from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.rules.environment import NOT_THERE
+
+_ABSENT = said(
+    r"no such (?:container|image|volume|network|object|service|process group|unit|pool|database|virtual host|queue|topic|release|plugin|module|job|site|task)\b", r"\(NotFound\)", r"error: release: not found", r"could not find service", r"(?:release|stack|service|machine|domain|container|pod|deployment|queue|topic|site|app pool|task|zone|pool|volume group|logical volume) .{0,80}(?:not found|does not exist|doesn't exist)",
+    r"failed to find (?:logical volume|volume group)", r"unknown (?:service|database|unit|site|pool|container|zone|virtual host)\b", r"database \"?\S+ does not exist", r"cannot find (?:any service|service|process)", r"there is no such (?:service|object)", r"is not (?:a known|an installed|a valid) (?:service|site|application pool)",
+    r"cannot find (?:path )?'IIS:", r"no installed \S+ (?:service|formula)", r"domain not found", r"no packages? (?:found|matching)", r"the system cannot find the service",
+)  # fmt: skip
+_UNDOES = re.compile(
+    r"(?:^|[\s/;&|])(?:rm|rmi|stop|kill|delete|remove|unload|bootout|disable|uninstall|umount|prune|down|drop|dropdb|userdel|groupdel|purge|detach|revoke|Remove-\w+|Stop-\w+|Disable-\w+)(?:\s|$)"
+)
+
+
+@rule(FailureType.WRONG_RUNBOOK)
+def nothing_to_act_on(seen: Seen, case: Case) -> Sign | None:
+    """The service, container or database that a step acts on is not on this host under any name."""
+    match = _ABSENT.search(seen.error) or NOT_THERE.search(seen.error)
+    if not match or not seen.step or case.on_another_system() or _undoes(seen) or seen.others:
+        return None
+    return Sign(0.64, f"what it is to act on is not there: “{first_line(seen.error, match)}”", seen.cite)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def undone_already(seen: Seen, case: Case) -> Sign | None:
+    """A step stops or removes what is not there: its work is done, and no condition leaves it out."""
+    match = _ABSENT.search(seen.error) or NOT_THERE.search(seen.error)
+    if not match or not seen.step or case.on_another_system() or not _undoes(seen):
+        return None
+    return Sign(0.74, f"what it takes away is gone already: “{first_line(seen.error, match)}”", seen.cite)
+
+
+def _undoes(seen: Seen) -> bool:
+    return seen.action in ("stop_service", "remove_file", "kill_process") or bool(_UNDOES.search(seen.spoken))

@@ -1,0 +1,81 @@
+"""Another host, named in whatever way: as a package, a UNC path, an image, an argument of the command."""
+
+from __future__ import annotations
+
+import re
+
+from learner.models.execution import FailureType
+from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.rules.outside import _own_endpoint
+
+_SILENT = said(
+    r"connection to \S+ refused", r"could not (?:be established|contact|reach|connect)", r"can(?:'t|not) (?:contact|reach|be reached|be contacted)", r"(?:unable|failed) to (?:establish|reach|contact|open) .{0,40}(?:connection|server|host|broker|node|endpoint|peer|master)?",
+    r"(?:network|server|host|node|broker|master|primary|replica|peer|endpoint|gateway|target|share) .{0,40}(?:is )?(?:not reachable|unreachable|not available|unavailable|not responding|down)\b", r"network path was not found", r"network name (?:cannot be found|is no longer available)",
+    r"connection (?:refused|timed out|reset by peer|aborted|was refused|failed|lost|closed)", r"(?:request|connect|read|operation|handshake|connection) (?:has )?timed? ?out", r"no route to host", r"network is (?:unreachable|down)", r"host is down", r"name or service not known", r"no such host", r"may not be available", r"no answer from",
+    r"failed: time(?:d )?out", r"broken pipe", r"unexpected EOF|EOF occurred|unexpected end of file", r"i/o timeout", r"context deadline exceeded", r"no keyserver available", r"not accessible|is accessible over the network", r"TLS handshake (?:error|timeout|failure)", r"\bSSL_ERROR_\w+", r"tlsv1 alert \w+", r"alert (?:handshake failure|internal error|protocol version)",
+    r"server (?:has )?(?:gone away|closed the connection|returned nothing)", r"empty reply from server", r"name resolution",
+)  # fmt: skip
+_ERRS = said(
+    r"unexpected HTTP status:? 5\d\d", r"(?:status(?: code)?|HTTP(?:/\S+)?|HTTP code|returned error)[ :=(]{1,3}50[0234]\b", r"HTTP code 5\d\d from proxy", r"\b50[234] (?:bad gateway|service unavailable|gateway time-?out)", r"service (?:is )?(?:temporarily )?unavailable", r"no longer has a release file",
+    r"certificate (?:verification failed|chain uses expired|has expired|verify failed)", r"unable to get local issuer certificate", r"rate exceeded", r"too many requests", r"unknown host",
+)  # fmt: skip
+_NO_SOURCE = said(
+    r"no servers can be used",
+    r"no keyserver available",
+    r"all (?:name)?servers? (?:failed|unreachable|timed out)",
+    r"no (?:upstream|remote) (?:servers?|sources?) (?:available|reachable)",
+)
+_HOST = re.compile(
+    r"(?<![\w./@-])(?:[\w.-]+@)?((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,24}(?![\w-])|(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d))"
+)
+_UNC = re.compile(r"\\\\([A-Za-z0-9][\w.-]*)\\")
+_NO_HOSTS = re.compile(
+    r"^(?:java|javax|sun|jdk|org|com|io|net|kafka|urllib3|requests|botocore|redis|pika|psycopg2?|ssl|socket|systemd|app|main|self)\."
+    r"|\.(?:service|socket|timer|mount|target|slice|conf|cfg|cnf|ini|ya?ml|json|toml|log|pid|lock|sock|sh|py|rb|js|ts|php|go|rs|c|h|jar|so|deb|rpm|gz|zip|pem|crt|key|db|sql|txt|html?|xml|exe|dll|plist|list|repo|tar|tmp|apps)$"
+)  # fmt: skip
+
+
+def other_hosts(seen: Seen) -> tuple[str, ...]:
+    """Hosts other than this one that the words, or what a command was told, name in any way."""
+    found = dict.fromkeys(seen.others)
+    for text in (seen.error, seen.spoken):
+        names = [*_HOST.findall(text), *_UNC.findall(text)]
+        found.update(dict.fromkeys(name for name in names if not _NO_HOSTS.search(name) and not seen.is_own(name)))
+    return tuple(found)
+
+
+def _here(seen: Seen) -> bool:
+    return any(seen.is_own(host) for host, _ in seen.addresses)
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY)
+def does_not_answer(seen: Seen, case: Case) -> Sign | None:
+    """The words are those of silence, and all that they or the command name lies elsewhere."""
+    match = _SILENT.search(seen.error)
+    if not match or not seen.step or _here(seen) or _own_endpoint(seen) or seen.incident_type == "dns_failure":
+        return None
+    hosts = other_hosts(seen)
+    if not hosts:
+        return None
+    resolves = {**seen.before.get("dns", {}), **seen.after.get("dns", {})}
+    if any(resolves.get(host) is True for host in hosts) and "name" in match[0].lower():
+        return None
+    return Sign(0.74, f"{hosts[0]} lies elsewhere and did not answer: “{first_line(seen.error, match)}”", seen.cite)
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY)
+def errs_elsewhere(seen: Seen, case: Case) -> Sign | None:
+    """The words are those of a server that fails, and all that they or the command name lies elsewhere."""
+    match = _ERRS.search(seen.error)
+    if not match or not seen.step or _here(seen) or _own_endpoint(seen) or not (hosts := other_hosts(seen)):
+        return None
+    return Sign(0.74, f"{hosts[0]} lies elsewhere and is not in order: “{first_line(seen.error, match)}”", seen.cite)
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY)
+def nobody_elsewhere(seen: Seen, case: Case) -> Sign | None:
+    """A client says that none of the servers it knows of could be used, without naming one."""
+    match = _NO_SOURCE.search(seen.error)
+    if not match or _here(seen):
+        return None
+    return Sign(0.78, f"no server elsewhere could be used: “{first_line(seen.error, match)}”", seen.cite)
