@@ -45,6 +45,13 @@ def test_no_audit_would_block_its_steps(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_audit_would_block_it_as_a_first_version(path: Path) -> None:
+    """What validate.yml asks of a runbook that is new."""
+    found = audits.run(audits.Change.first(read(path)), audits.Evidence(()))
+    assert [finding for finding in found if finding.level is Level.BLOCK] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_its_parameters_do_not_hide_names_of_the_language(path: Path) -> None:
     assert not {"state", "incident", "host", "steps"} & set(read(path).runbook.parameters)
 
