@@ -17,9 +17,10 @@ from benchmarks.telemetry.table import Figure, median_seconds, most, timed
 from learner.models.execution import ExecutionResult
 from learner.models.fold import Held, add_counts, keep_smallest, smallest_of
 from learner.repository.batch import in_pack_order, stream, tree_files
-from learner.repository.git import Git, Identity, environment
+from learner.repository.git import Git, Identity, environment, init
 from learner.repository.lean import beside
 from learner.repository.objects import commit
+from learner.repository.refs import fetch
 from learner.telemetry.collect import collect
 from learner.telemetry.state import State
 
@@ -77,15 +78,23 @@ def _full_pass(plain: Git, shuffled: Git, *, counts: bool) -> Iterator[Figure]:
     for name, git in (("plain", plain), ("shuffled", shuffled)):
         tip = git.resolve("telemetry")
         with timed() as seconds:
-            found = collect(git, tip, FOLDS, None)
+            found = collect(git, tip, FOLDS, None, workers=1)
         took[name] = seconds()
         assert not found.skipped
+    with timed() as crew:
+        assert collect(plain, plain.resolve("telemetry"), FOLDS, None).new == found.new
     floor_git, floor_model = _floor(plain)
     floor = floor_git + floor_model
     wall, cpu = took["plain"]
     said = f"  ({cpu:.1f} s over {floor_git:.1f} + {floor_model:.1f} s; {wall:.1f} s by the clock)"
     yield most(
         f"full pass of {found.new:,}: CPU over cat-file and validation", cpu / floor, 1.2, said=said, counts=counts
+    )
+    yield Figure(
+        "the same with a worker a core, by the clock",
+        f"{crew()[0] / wall:.2f}×  ({crew()[0]:.1f} s; {crew()[1] / cpu:.2f}× the CPU)",
+        "-",
+        None,
     )
     wall, cpu = took["shuffled"]
     yield most(
@@ -162,9 +171,23 @@ def _lean(sides: tuple[Side, Side], *, counts: bool) -> Iterator[Figure]:
         sizes.append(sum(pack.stat().st_size for pack in folder.glob("objects/pack/*.pack")) / NEW)
         shutil.rmtree(folder)
     yield most("bytes fetched per new result by an empty runner", max(sizes) / 1000, 2.5, " kB", counts=counts)
-    (_, small, _), (_, large, _) = sides
+    (plain, small, _), (_, large, _) = sides
     said = f"  ({sizes[0]:.0f} → {sizes[1]:.0f} B)"
+    whole = _whole(plain) / NEW / 1000
+    yield Figure(f"the same when history is fetched, at {small:,}", f"{whole:.0f} kB", "-", None)
     yield most(f"the same, {large:,} over {small:,}", sizes[1] / sizes[0], 1.2, said=said, counts=counts)
+
+
+def _whole(git: Git) -> int:
+    """Bytes that a clone of the grown branch takes from the server."""
+    folder = git.path.parent / "whole.git"
+    shutil.rmtree(folder, ignore_errors=True)
+    whole = init(folder, bare=True)
+    fetch(whole, f"file://{git.path}", ["+refs/bench/grown:refs/heads/telemetry"])
+    size = sum(pack.stat().st_size for pack in folder.glob("objects/pack/*.pack"))
+    size += sum(loose.stat().st_size for loose in folder.glob("objects/??/*"))
+    shutil.rmtree(folder)
+    return size
 
 
 def _measured_pass(git: Git) -> tuple[float, State]:

@@ -32,13 +32,22 @@ def least(what: str, value: float, goal: float, unit: str, *, said: str = "", co
     return Figure(what, f"{value:.0f}{unit}{said}", f"≥ {goal:g}{unit}", value >= goal if counts else None)
 
 
-def show(figures: Iterable[Figure]) -> None:
-    """Print the table."""
+def text(figures: Iterable[Figure]) -> str:
+    """The table."""
     lines = [("what", "measured", "goal", "")]
     lines += [(f.what, f.measured, f.goal, {True: "met", False: "MISSED", None: "-"}[f.met]) for f in figures]
     widths = [max(len(line[i]) for line in lines) for i in range(4)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def steady_work() -> float:
+    """Wall seconds of the same work every time: how they differ is the machine's noise."""
+    begun = time.perf_counter()
+    for _ in range(5):
+        sum(range(2_000_000))
+    return time.perf_counter() - begun
 
 
 def cpu_seconds() -> float:

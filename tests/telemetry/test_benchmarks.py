@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.telemetry import data, reading, writing
+from benchmarks.telemetry import data, idle, reading, writing
 from learner.telemetry.parse import place
 
 
 def test_reading(tmp_path: Path) -> None:
-    assert len(list(reading.figures(tmp_path, 60, 120, full=False))) == 6
+    assert len(list(reading.figures(tmp_path, 60, 120, full=False))) == 8
+
+
+def test_idle(tmp_path: Path) -> None:
+    [figure] = idle.figures(tmp_path, full=False)
+    assert "whole learn process" in figure.what
 
 
 def test_writing(tmp_path: Path) -> None:
