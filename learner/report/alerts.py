@@ -80,7 +80,7 @@ def _regressions(metrics: Metrics, settings: AlertSettings) -> Iterator[Alert]:
                 level=Level.WARNING,
                 message=f"{new.ref} succeeds in {new.success_rate or 0:.0%} of {_judged(new)} judged runs; "
                 f"{old.ref} did in {old.success_rate or 0:.0%} of {_judged(old)}",
-                next_step=f"look at `learner explain {new.ref}`; revert its merge when it is the runbook's fault",
+                next_step=f"look at `learner explain {new.ref}`; once the intervals tell, a pull request labelled revert takes it back",
                 subjects=(new.ref, old.ref),
             )
 
