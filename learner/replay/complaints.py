@@ -33,6 +33,9 @@ _LOCKED = re.compile(
 _DOWN = re.compile(
     r"not running|inactive|is stopped|\bis down\b|dependency failed|has failed|not active", re.IGNORECASE
 )
+_DEPENDS = re.compile(
+    r"dependency service or group|dependency (?:job |service )?(?:for \S{1,80} )?failed", re.IGNORECASE
+)
 _TIMED_OUT = re.compile(r"\btimed?[ -]?out\b|\btimeout\b|deadline exceeded", re.IGNORECASE)
 _DENIED = re.compile(
     r"permission denied|operation not permitted|access (?:is )?denied|EACCES|EPERM|must be root|not permitted|a password is"
@@ -66,6 +69,8 @@ def needs(error: str, services: Iterable[str] = ()) -> tuple[Need, ...]:
         found.add(Need(("processes",), None, True))
     if (_TAKEN.search(error) or _REFUSED.search(error)) and "ports" not in families:
         found.add(Need(("ports",), None, True))
+    if _DEPENDS.search(error) and "services" not in families:
+        found.add(Need(("services",), None, True))
     return tuple(sorted(found, key=lambda need: need.path))
 
 

@@ -115,7 +115,7 @@ class Pattern(Strict):
         if not (self.match.actions or self.match.checks):
             raise ValueError("match: actions or checks are needed, a pattern has a family")
         if not (self.match.error or self.match.says or self.match.where):
-            raise ValueError("match: error, says or where is needed, a pattern has a cause")
+            raise ValueError("match: says, error or where is needed, a pattern has a cause")
         captured = [set(kinds) for _, kinds in self.errors]
         for text in self.match.unless:
             compiled(text)

@@ -17,7 +17,8 @@ _STARTS = ("start_service", "restart_service")
 
 def surroundings(situation: Situation) -> dict[str, Any]:
     """- `others`: hosts beside this one that the failure names;
-    - `needed_down`, `needed_down_after`: services that are down and that the failure is about → their status;
+    - `needed_down`: services that were down, that the failure is about and that the run did not start → their status;
+      `needed_down_after`: those that were down when it ended;
     - `fallen`: whether a service that ran before, or that the run started, was down when it ended;
     - `mounts`: the recorded mounts; `unmounted`: mount points whose unit is down → the unit;
     - `outputs`: what each step that worked printed, by its action; `said_by`: the same, by its id;
@@ -28,15 +29,16 @@ def surroundings(situation: Situation) -> dict[str, Any]:
     params: Mapping[str, Any] = done.params if done else {}
     own = str(params.get("name") or "")
     worked = [step for step in result.executed_steps if step.success and not step.skipped]
+    started = {str(step.params.get("name")) for step in worked if step.action in _STARTS}
     spoken = _words(params)
     text = f"{situation.text}\n{spoken}" if spoken else situation.text
     mounts = result.state_before.disk.get("mounts")
     known = mounts if isinstance(mounts, Mapping) else {}
     return {
         "others": _others(situation, params, spoken),
-        "needed_down": needed(before, own, text),
+        "needed_down": {name: how for name, how in needed(before, own, text).items() if name not in started},
         "needed_down_after": needed(after, own, text),
-        "fallen": _fallen(before, after, {str(s.params.get("name")) for s in worked if s.action in _STARTS}),
+        "fallen": _fallen(before, after, started),
         "mounts": known,
         "unmounted": {path: unit for path, unit in mount_points(before) if path not in known},
         "outputs": {step.action: step.output for step in worked},
