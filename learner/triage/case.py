@@ -108,6 +108,8 @@ class Seen:
         """Services that this run is about: what its parameters and its service steps name."""
         named = {str(value) for value in self.result.parameters.values() if isinstance(value, str)}
         own = {name for name in services_of(self.result) if name in named or name.removesuffix(".service") in named}
+        if self._asked:
+            own.add(self._asked)  # it fails: it is not what something else needs, whatever the parameters name
         if not own:
             for step in self.result.executed_steps:
                 name = step.params.get("name")
@@ -128,13 +130,14 @@ class Seen:
 
     def service(self, name: str, *, after: bool = False) -> str:
         """A service's recorded status; `unknown` when nobody looked."""
-        return str(get(self.after if after else self.before, ("services", name), "unknown"))
+        services = get(self.after if after else self.before, ("services",), {})
+        bare = name.removesuffix(".service")
+        return str(services.get(name, services.get(bare, services.get(f"{bare}.service", "unknown"))))
 
     def down(self) -> list[str]:
         """Services other than its own that were stopped or failed when the run began, in order of name."""
         services = self.before.get("services", {})
-        # What the failing step or claim is about is what fails, not what it needs, whatever the parameters name.
-        own = {name.removesuffix(".service") for name in (*self.own_services, self._asked)}
+        own = {name.removesuffix(".service") for name in self.own_services}
         return sorted(
             name
             for name, status in services.items()
