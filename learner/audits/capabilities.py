@@ -58,7 +58,13 @@ def phrases(runbook: Runbook) -> frozenset[str]:
 
 
 def _of(thing: Any, params: dict[str, Any], runbook: Runbook) -> Iterator[str]:
+    # A value that nobody knows yet stands there as a template already.
+    unknown = [
+        f"${name}" for name, parameter in runbook.parameters.items() if parameter.required and not parameter.enum
+    ]
     for filled in readings(runbook, params):
+        if filled is not params and any(name in json.dumps(filled) for name in unknown):
+            continue
         made = _params(thing, filled)
         if made is not None:
             yield from _said(thing.capabilities(made))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from learner.audits import Change
 from learner.audits.capabilities import diff, phrases
 from tests.audits.books import START, book, command, script, step
 
@@ -66,3 +67,9 @@ def test_no_change_is_no_difference() -> None:
 def test_a_list_that_is_one_template() -> None:
     parameters = {"service": {"type": "string", "default": "web"}}
     assert phrases(book({**command("x"), "params": {"argv": "{{ [service, 'x'] }}"}}, parameters=parameters).runbook)
+
+
+def test_a_value_that_nobody_knows_yet_is_named_once() -> None:
+    asked = {"parameters": {"service": {"type": "string"}}}
+    change = Change.first(book(START, **asked))
+    assert diff(change.old.runbook, change.new.runbook).added == ("service {{ service }}",)
