@@ -20,8 +20,10 @@ from pathlib import Path
 from learner.errors import LearnerError
 from learner.models import ExecutionResult
 from learner.repository.git import init
+from learner.repository.objects import commit
 from learner.telemetry import fold as folding
 from learner.telemetry import inbox
+from learner.telemetry.parse import encoded
 from learner.telemetry.spool import Spool
 from tests.telemetry.conftest import NOW, SETTINGS, WHO, World, numbered
 
@@ -150,6 +152,8 @@ def every_fault() -> Iterator[tuple[str, Fault]]:
     yield "remote disk full at a fold", _full_remote("learner")
     for size in (0, 1, 1000):
         yield f"spool on a disk with room for {size} bytes", _full_spool(size)
+    yield "a lease of an append lost, again and again", _races
+    yield "an inbox of another client's results, and of a host that is not this executor's", _foreign
     yield "inbox deleted by somebody else", _deleted_inbox
     yield "clocks wrong by decades", _skewed
     yield "two hosts with one name", _twins
@@ -298,6 +302,43 @@ def _full_spool(size: int) -> Fault:
         assert status == 0, "a full disk must be told"
 
     return fault
+
+
+def _races(stage: Stage) -> None:
+    """A twin moves the inbox whenever this one is about to push: the lease is refused each time."""
+    prepared(stage)
+    numbers = iter(range(10, 30))
+
+    def rival(name: str) -> None:
+        if name == "committed" and (number := next(numbers)) < 14:
+            stage.add("twin-1", number)
+            stage.push("twin-1", executor="web-1")
+
+    stage.push("web-1", rival)
+    stage.push("twin-1", executor="web-1")
+    stage.fold()
+    stage.push("twin-1", executor="web-1")
+
+
+def _foreign(stage: Stage) -> None:
+    """What may not be reported goes to quarantine; what lies beside it in the same inbox goes through."""
+    prepared(stage)
+    stage.push("web-1")
+    inboxes = "refs/learner/inbox"
+    lies = {one.path: encoded(one) for one in (numbered(40, client_id="other"), numbered(41, hostname="db-1"))}
+    for executor, parent in (("web-1", stage.world.remote.resolve(f"{inboxes}/acme/web-1")), ("liar", None)):
+        commit(
+            stage.world.remote,
+            lies,
+            ref=f"{inboxes}/acme/{executor}",
+            parent=parent,
+            message="m\n",
+            author=WHO,
+            when=NOW,
+        )
+    held = SETTINGS.model_copy(update={"hosts": {"acme/*": ("web-*",)}})
+    folded = folding.fold(stage.world.clone("learner"), "origin", settings=held, author=WHO, now=NOW)
+    assert {one.reason.partition(" ")[0] for one in folded.quarantined} == {"client", "host"}
 
 
 def _deleted_inbox(stage: Stage) -> None:
