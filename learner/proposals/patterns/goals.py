@@ -131,6 +131,7 @@ _LOOKS: Mapping[str, Look] = {
     "adduser": _last("getent", "passwd"),
     "groupadd": _last("getent", "group"),
     "addgroup": _last("getent", "group"),
+    "createdb": _last("psql", "--quiet", "--command", "select 1", "--dbname"),
     "docker": _container,
     "podman": _container,
     "ip": _ip,

@@ -41,6 +41,8 @@ def against(edit: RunbookEdit, situations: Sequence[Situation]) -> str | None:
                 return f"{params.get('path')} is not left over: {owner}"
             if action == "create_directory" and (mount := _mount(str(params.get("path", "")), situation)):
                 return f"{params.get('path')} is no directory to create: {mount}"
+            if action == "start_service" and (why := _can_not_start(str(params.get("name", "")), situation)):
+                return why
     return None
 
 
@@ -66,6 +68,15 @@ def _owner(path: str, situation: Situation) -> str | None:
     ):
         return "its service is running"
     return None
+
+
+def _can_not_start(service: str, situation: Situation) -> str | None:
+    """Why the failure says that `service` can't be started at all, or is not meant to be; None when it does not."""
+    unit = re.escape(service.removesuffix(".service"))
+    said = (
+        rf"(?<![\w-]){unit}(?:\.service)?['\"]?:? [^\n]{{0,20}}(?:is masked|is disabled|not found|could not be found)"
+    )
+    return f"{service} is not to be started: the failure says so" if re.search(said, situation.text) else None
 
 
 def _parts(text: str) -> set[str]:

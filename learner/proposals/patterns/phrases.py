@@ -15,11 +15,11 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         # databases
         r"the database system is (?:starting up|in recovery mode|not (?:yet )?accepting connections)",
         r"consistent recovery state has not (?:been )?(?:yet )?(?:been )?reached",
-        r"LOADING Redis is loading|BUSY Redis is busy|MASTERDOWN Link with MASTER is down|CLUSTERDOWN The cluster is down",
+        r"LOADING Redis is loading|MASTERDOWN Link with MASTER is down|CLUSTERDOWN The cluster is down",
         r"ORA-01033|ORA-12528|(?:initialization or )?shutdown in progress",
         r"Server is in script upgrade mode|Database '[^'\n]{1,80}' is being recovered|is being (?:started|recovered|restored)\. (?:Wait|Try)",
         r"WSREP has not yet prepared node",
-        r"NotYetInitialized|NotPrimaryNoSecondaryOk|NotWritablePrimary|not master and slaveOk=false|node is (?:in startup|recovering)|Not primary so we cannot",
+        r"NotYetInitialized|NotPrimaryNoSecondaryOk|NotWritablePrimary|not master and slaveOk=false|node is (?:in startup|recovering)|Not primary so we cannot|MongoServerError: not (?:primary|master)",
         r"master_not_discovered_exception|state not recovered ?/ ?initialized|no master|cluster_manager_not_discovered",
         r"No shard available|all shards failed",
         # brokers, stores and clusters
@@ -85,7 +85,7 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         r"Empty reply from server|Recv failure: Connection reset by peer|Remote end closed connection without response|connection reset by peer",
         r"The requested URL returned error: 50[234]|HTTP (?:status )?(?:server )?error[^\n]{0,12}50[234]|\b50[234] (?:Bad Gateway|Service (?:Temporarily )?Unavailable|Gateway Time-?out)",
         r"Can't connect to (?:local )?(?:MySQL |MariaDB )?server through socket '[^'\n]{1,120}' \((?:2|111)\)|connection to server on socket \"[^\"\n]{1,120}\" failed: No such file",
-        r"no response from|not listening|is not open\b",
+        r"no response from|not listening|is not open\b|Broker may not be available|could not be established",
     ),
     "address_in_use": (
         r"Address already in use|EADDRINUSE|\(98\)|errno[ =:]*98\b|only one usage of each socket address|\b10048\b",
