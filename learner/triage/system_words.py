@@ -76,7 +76,7 @@ _NAMES: Mapping[str, str] = {
 
 _NAME = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(_NAMES)})(?![A-Za-z])")
 _NUMBER = re.compile(
-    r"\[Errno (?P<errno>\d{1,3})\]|\berrno[ :=]+(?P<named>\d{1,3})\b|\bmount error\((?P<mount>\d{1,3})\)|(?<=\()(?P<nginx>\d{1,3})(?=: )"
+    r"\[Errno (?P<errno>\d{1,3})\]|\b(?:errno|errcode|error number)[ :=]+(?P<named>\d{1,3})\b|\bmount error\((?P<mount>\d{1,3})\)|(?<=\()(?P<nginx>\d{1,3})(?=: )"
     r"|\bos error (?P<os>\d{1,5})\b|\bOs \{ code: (?P<rust>\d{1,5})\b"
     r"|\[WinError (?P<winerror>\d{1,5})\]|\bsystem error (?P<net>\d{1,5})\b|\bsystemfehler (?P<de>\d{1,5})\b|erreur système (?P<fr>\d{1,5})\b"
     r"|error de sistema (?P<es>\d{1,5})\b|errore di sistema (?P<it>\d{1,5})\b|\bWin32 ?(?:Exception|error)(?: code)? \(?(?P<clr>\d{1,5})\b"

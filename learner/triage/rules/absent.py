@@ -9,6 +9,7 @@ from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 from learner.triage.rules.environment import NOT_THERE
 
 _ABSENT = said(
+    r"cannot find \w+ object with identifier",
     r"no such (?:container|image|volume|network|object|service|process group|unit|pool|database|virtual host|queue|topic|release|plugin|module|job|site|task)\b", r"\(NotFound\)", r"error: release: not found", r"could not find service", r"(?:release|stack|service|machine|domain|container|pod|deployment|queue|topic|site|app pool|task|zone|pool|volume group|logical volume) .{0,80}(?:not found|does not exist|doesn't exist)",
     r"failed to find (?:logical volume|volume group)", r"unknown (?:service|database|unit|site|pool|container|zone|virtual host)\b", r"database \"?\S+ does not exist", r"cannot find (?:any service|service|process)", r"there is no such (?:service|object)", r"is not (?:a known|an installed|a valid) (?:service|site|application pool)",
     r"cannot find (?:path )?'IIS:", r"no installed \S+ (?:service|formula)", r"domain not found", r"no packages? (?:found|matching)", r"the system cannot find the service",

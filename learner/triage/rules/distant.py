@@ -9,6 +9,7 @@ from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 from learner.triage.rules.outside import _own_endpoint
 
 _SILENT = said(
+    r"no listener",
     r"connection to \S+ refused", r"could not (?:be established|contact|reach|connect)", r"can(?:'t|not) (?:contact|reach|be reached|be contacted)", r"(?:unable|failed) to (?:establish|reach|contact|open) .{0,40}(?:connection|server|host|broker|node|endpoint|peer|master)?",
     r"(?:network|server|host|node|broker|master|primary|replica|peer|endpoint|gateway|target|share) .{0,40}(?:is )?(?:not reachable|unreachable|not available|unavailable|not responding|down)\b", r"network path was not found", r"network name (?:cannot be found|is no longer available)",
     r"connection (?:refused|timed out|reset by peer|aborted|was refused|failed|lost|closed)", r"(?:request|connect|read|operation|handshake|connection) (?:has )?timed? ?out", r"no route to host", r"network is (?:unreachable|down)", r"host is down", r"name or service not known", r"no such host", r"may not be available", r"no answer from",
@@ -16,6 +17,7 @@ _SILENT = said(
     r"server (?:has )?(?:gone away|closed the connection|returned nothing)", r"empty reply from server", r"name resolution",
 )  # fmt: skip
 _ERRS = said(
+    r"\((?:InternalError|ServiceUnavailable|InternalFailure)\) when calling",
     r"unexpected HTTP status:? 5\d\d", r"(?:status(?: code)?|HTTP(?:/\S+)?|HTTP code|returned error)[ :=(]{1,3}50[0234]\b", r"HTTP code 5\d\d from proxy", r"\b50[234] (?:bad gateway|service unavailable|gateway time-?out)", r"service (?:is )?(?:temporarily )?unavailable", r"no longer has a release file",
     r"certificate (?:verification failed|chain uses expired|has expired|verify failed)", r"unable to get local issuer certificate", r"rate exceeded", r"too many requests", r"unknown host",
 )  # fmt: skip
@@ -79,3 +81,19 @@ def nobody_elsewhere(seen: Seen, case: Case) -> Sign | None:
     if not match or _here(seen):
         return None
     return Sign(0.78, f"no server elsewhere could be used: “{first_line(seen.error, match)}”", seen.cite)
+
+
+_REMOTE_SHELL = re.compile(r"^(?:\S*/)?(?:ssh|scp|sftp|autossh)\s")
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY, last=True)
+def remote_shell_failed(seen: Seen, case: Case) -> Sign | None:
+    """Exit code 255 of ssh and nothing said: it did not get to the other host.
+
+    Source: ssh(1), EXIT STATUS.
+    """
+    silent = seen.error.strip() in ("", "exit code 255")
+    if not seen.step or seen.step.exit_code != 255 or not silent or not _REMOTE_SHELL.match(seen.spoken):
+        return None
+    hosts = other_hosts(seen)
+    return Sign(0.66, f"ssh did not get to {hosts[0]}", seen.cite) if hosts else None

@@ -6,6 +6,7 @@ from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 
 _LIMITS = said(
+    r"database space exceeded", r"quota .{0,30}exceeded for this (?:host|user)",
     r"too many open files", r"file table overflow", r"\bRLIMIT_\w+", r"ulimit\b.{0,60}(?:too low|limit)", r"open files? limit", r"max(?:imum)? (?:number of )?(?:open files|processes|threads|file descriptors)",
     r"(?:could not|cannot|can't|unable to|failed to) (?:increase|raise|set) .{0,40}(?:limit|RLIMIT|open files)", r"fork: (?:retry: )?resource temporarily unavailable",
     r"pthread_create (?:failed|: )", r"(?:can't|cannot|unable to|failed to) create (?:new |a |native |new native )?thread", r"unable to fork", r"(?:cannot|can't|could not) fork", r"max user processes",

@@ -8,6 +8,7 @@ from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 
 _TAKEN = said(
+    r"duplicated? export", r"field is immutable", r"(?:directory|file|archive|entry|lineage) exists\b",
     r"(?:name|tag|id|label|address|subnet|uid|gid|prefix) .{0,80}(?:is )?(?:already|still) (?:in use|taken|used|exists?|assigned|allocated)", r"cannot re-use a name that is still in use",
     r"\(AlreadyExists\)", r"\bAlreadyExists\b", r"with name \S+ already exists", r"(?:file|path|target|destination|directory|folder|snapshot|archive|repository|branch|tag|key|server block|site|binding|share) .{0,120}already exists",
     r"cannot create a file when that file already exists", r"already exists,? (?:skipping|and is not|use|but)", r"specified service already exists", r"cannot overwrite", r"(?:session|target)s? .{0,40}already present",
@@ -15,6 +16,7 @@ _TAKEN = said(
     r"is already (?:in use|attached|bound|registered|connected|open|in the pool|part of|imported|initiali[sz]ed|configured|a member|masked|used|claimed)", r"already (?:bootstrapped|initiali[sz]ed|attached|imported|registered|assigned)",
 )  # fmt: skip
 _HELD = said(
+    r"with \d+ open\b", r"is active for PID", r"can(?:not|\'t) be performed while", r"in its current state",
     r"(?:volume|network|image|device|disk|file|partition|port|resource|filesystem|file ?system|pool|dataset|database|table|user|group|package|module|socket) .{0,80}(?:is|are) (?:still |currently |being )?(?:in use|used by|busy|open|held|active|referenced)",
     r"has (?:active|running|open|dependent|child|connected) (?:endpoints|containers|sessions?|connections|processes|children|clones|files|transactions|jobs)", r"contains a file ?system in use",
     r"(?:is|are) (?:being |currently )?(?:used|held|locked|blocked|claimed) by\b", r"\bis mounted\b", r"mount point busy", r"directory is not empty", r"volume is in use", r"(?:dataset|pool|target|device) is busy",
@@ -22,6 +24,7 @@ _HELD = said(
     r"could not be removed because .{0,60}(?:in use|depend)", r"dependent services", r"module \S+ is in use", r"lock(?:ed)? .{0,40}(?:portion|database)", r"service database is locked",
 )  # fmt: skip
 _AT_WORK = said(
+    r"(?:please )?(?:retry|try restarting) (?:the )?(?:transaction|operation)", r"getting ready to",
     r"another (?:\S+ ){0,3}(?:operation|job|process|instance|command|session|transaction|upgrade|update|installation|backup|run|app|copy|snapshot|rebuild|task|program|server)\b.{0,60}(?:in progress|is (?:already |currently )?(?:running|active|holding|using)|might be running|pending)",
     r"operation (?:is )?already in progress", r"(?:install|upgrade|rollback|backup|scan|resync|rebuild|vacuum|snapshot|election|failover|migration|synchroni[sz]ation|deployment|update|rollout|restore|check|fsck)\)? (?:is )?(?:already |still |currently )?(?:in progress|running|underway|pending)",
     r"has already locked", r"holding the \S+ lock", r"(?:create|acquire|obtain|get|take|release)(?:/acquire)? (?:the |a |an )?(?:\S+ )?lock\b", r"lock wait timeout exceeded", r"deadlock (?:found|detected)", r"could not obtain lock",
@@ -29,6 +32,7 @@ _AT_WORK = said(
     r"multiprocess access .{0,40}lock", r"already (?:processing|performing|executing|in progress)", r"system is (?:already )?(?:going down|being (?:shut down|rebooted))",
 )  # fmt: skip
 _FIRST = said(
+    r"please run \S+", r"\b(?:remove|delete|stop|close|run|disable|unmount|detach)\b.{0,60} first\b",
     r"(?:must|has to|have to|needs? to|should) (?:first )?be (?:stopped|unmounted|disabled|closed|removed|emptied|empty|running|mounted|enabled|offline|online|detached|deactivated|drained|paused|initiali[sz]ed|upgraded)\b",
     r"please (?:stop|unmount|close|commit|disable|enable|shut ?down|reboot|restart|drain|remove) ", r"(?:reboot|restart) (?:is |of .{1,40} is )?(?:required|needed|pending)\b", r"pending (?:reboot|restart)",
     r"is mounted\.\s+e2fsck: cannot continue", r"use --(?:force|delete-emptydir-data|ignore-daemonsets|disable-eviction|replace|overwrite|allow-\S+)", r"use the -w option", r"you (?:have|must|need) .{0,20}(?:first|before)\b",

@@ -22,7 +22,7 @@ _ASKS = said(
 )  # fmt: skip
 _STALE_LISTS = said(
     r"maybe run apt-get update", r"404 +not found \[IP: [^\]]+\]", r"run .?apt(?:-get)? update.? (?:first|and try)", r"metadata .{0,40}(?:is )?(?:expired|out of date)",
-    r"release file .{0,120}(?:is expired|is not valid (?:yet|anymore))", r"changed its '(?:suite|codename|version|label|origin)' value",
+    r"release file .{0,120}(?:is expired|is not valid anymore)", r"changed its '(?:suite|codename|version|label|origin)' value",
 )  # fmt: skip
 
 
