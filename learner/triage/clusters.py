@@ -38,7 +38,7 @@ class ClusterFold:
     """Per runbook version and signature: counts, hosts, clients, first and last time, and the first runs."""
 
     name = "clusters"
-    version = 1
+    version = 2
 
     def add(self, held: Held, result: ExecutionResult) -> None:
         """Add a failed run; others leave `held` as it is."""
