@@ -20,7 +20,9 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help="a size for CI: it must run, its figures say little")
     parser.add_argument("--data", type=Path, help="keep the made repositories here for the next run")
     parser.add_argument("--only", choices=["idle", "reading", "writing", "faults"])
-    parser.add_argument("--output", type=Path, default=Path("build/telemetry-figures.txt"), help="the table goes there, too")
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/telemetry-figures.txt"), help="the table goes there, too"
+    )
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.data or Path(scratch)
