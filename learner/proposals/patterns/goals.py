@@ -111,7 +111,7 @@ def _zpool(words: Sequence[str], argv: Sequence[str]) -> list[str] | None:
 
 def _cryptsetup(words: Sequence[str], argv: Sequence[str]) -> list[str] | None:
     opens = words[:1] and words[0] in ("open", "luksOpen", "plainOpen")
-    return ["cryptsetup", "status", words[2]] if opens and len(words) == 3 else None
+    return ["test", "-e", f"/dev/mapper/{words[2]}"] if opens and len(words) == 3 else None
 
 
 def _kubectl(words: Sequence[str], argv: Sequence[str]) -> list[str] | None:
@@ -122,8 +122,10 @@ def _kubectl(words: Sequence[str], argv: Sequence[str]) -> list[str] | None:
 
 def _net(words: Sequence[str], argv: Sequence[str]) -> list[str] | None:
     adds = any(word.lower() == "/add" for word in argv)
+    words = [word for word in words if not word.startswith("/")]
     kind = words[0].lower() if words else ""
-    return ["net", kind, words[1]] if adds and kind == "user" and len(words) > 1 else None
+    whole = (kind == "user" and len(words) in (2, 3)) or (kind == "localgroup" and len(words) == 2)
+    return ["net", kind, words[1]] if adds and whole else None
 
 
 _LOOKS: Mapping[str, Look] = {

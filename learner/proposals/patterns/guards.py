@@ -94,12 +94,15 @@ _COMMON = frozenset({
 
 
 def _mount(path: str, situation: Situation) -> str | None:
-    """Why a file system is missing at `path`, not a directory; None when nothing says so."""
+    """Why it is a file system or a listener that is missing at `path`, not a directory; None when nothing says so."""
     if _FOREIGN.match(path):
         return "file systems are mounted there"
     services: Mapping[str, Any] = situation.failing.result.state_before.services
     for point, unit in _below(path, services):
         return f"{unit} is down, which mounts {point}"
+    connects = rf"\b(?:connect(?:ion|ing|ed)?|talk|reach)\b[^\n]{{0,80}}{re.escape(path)}/"
+    if re.search(connects, situation.text, re.IGNORECASE):
+        return "whoever listens there makes it; a client found nobody listening"
     said = _NO_MOUNT.sub("", situation.text)
     return "the failure speaks of a mount" if _MOUNTS.search(said) else None
 

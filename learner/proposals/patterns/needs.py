@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 # The first letters of services' names → what failures say that are about them.
 _FAMILIES: Mapping[tuple[str, ...], str] = {
@@ -71,6 +71,13 @@ def spoken_of(service: str, text: str) -> bool:
     return any(
         bare.lower().startswith(stems) and expression.search(text) is not None for stems, expression in _RULES.items()
     )
+
+
+def about_any(services: Iterable[str], text: str) -> bool:
+    """Whether `text` may be about one of `services`: it speaks of one, or of no kind of service that is known."""
+    if any(spoken_of(service, text) for service in services):
+        return True
+    return not any(expression.search(text) for expression in _RULES.values())
 
 
 def needed(services: Mapping[str, str], own: str, text: str) -> dict[str, str]:

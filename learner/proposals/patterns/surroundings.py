@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from learner.mentions import LOCAL, addresses_in, hosts_in
-from learner.proposals.patterns.needs import mount_points, needed
+from learner.proposals.patterns.needs import about_any, mount_points, needed
 
 if TYPE_CHECKING:
     from learner.proposals.patterns.situation import Situation
@@ -20,6 +20,7 @@ def surroundings(situation: Situation) -> dict[str, Any]:
     - `needed_down`: services that were down, that the failure is about and that the run did not start → their status;
       `needed_down_after`: those that were down when it ended;
     - `fallen`: whether a service that ran before, or that the run started, was down when it ended;
+    - `about_started`: whether the failure may be about a service that the run started, not of another kind;
     - `mounts`: the recorded mounts; `unmounted`: mount points whose unit is down → the unit;
     - `outputs`: what each step that worked printed, by its action; `said_by`: the same, by its id;
     - `commands`: the commands and scripts that worked, as one text; `command`: the failing one;
@@ -39,6 +40,7 @@ def surroundings(situation: Situation) -> dict[str, Any]:
         "needed_down": {name: how for name, how in needed(before, own, text).items() if name not in started},
         "needed_down_after": needed(after, own, text),
         "fallen": _fallen(before, after, started),
+        "about_started": about_any(started, text),
         "mounts": known,
         "unmounted": {path: unit for path, unit in mount_points(before) if path not in known},
         "outputs": {step.action: step.output for step in worked},
