@@ -105,11 +105,11 @@ class Seen:
 
     @cached_property
     def own_services(self) -> frozenset[str]:
-        """Services that this run is about: what its parameters and its service steps name."""
+        """Services that this run is about: the one that fails, else what its parameters and its service steps name."""
+        if self._asked:
+            return frozenset({self._asked})  # it fails; what else the parameters name may be what it needs
         named = {str(value) for value in self.result.parameters.values() if isinstance(value, str)}
         own = {name for name in services_of(self.result) if name in named or name.removesuffix(".service") in named}
-        if self._asked:
-            own.add(self._asked)  # it fails: it is not what something else needs, whatever the parameters name
         if not own:
             for step in self.result.executed_steps:
                 name = step.params.get("name")

@@ -193,6 +193,7 @@ INSUFFICIENT = {
     ("missing_tool", "powershell"): ran("choco : The term 'choco' is not recognized as the name of a cmdlet, function, script file, or operable program."),
     ("missing_tool", "systemd"): failed("web.service: Main process exited, code=exited, status=203/EXEC"),
     ("stopped_dependency", "named by the error"): failed("redis.exceptions.ConnectionError: Error 111 connecting to 127.0.0.1:6379. Connection refused.", state_before=state(services={"web": "failed", "redis-server": "stopped"})),
+    ("stopped_dependency", "given by a parameter"): failed("api: could not connect to backend 127.0.0.1:39949: Connection refused", "restart_service", step_more={"params": {"name": "api"}}, parameters={"port": 8080, "backend": "db"}, state_before={"services": {"api": "stopped", "db": "failed"}}, state_after={"services": {"api": "failed", "db": "failed"}}),
     ("stopped_dependency", "by its port alone"): failed("Could not connect to Redis at 127.0.0.1:6379: Connection refused"),
     ("stopped_dependency", "postgres socket"): failed('connection to server on socket "/run/postgresql/.s.PGSQL.5432" failed: No such file or directory\n\tIs the server running locally and accepting connections on that socket?'),
     ("stopped_dependency", "systemd"): failed("A dependency job for web.service failed. See 'journalctl -xe' for details."),
