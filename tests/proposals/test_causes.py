@@ -13,6 +13,7 @@ from learner.decide import check
 from learner.models import FailureType, Proposal
 from learner.proposals.brief import Brief, Draft
 from learner.proposals.patterns import Pattern, PatternProposer, builtin
+from learner.proposals.patterns.phrases import PHRASES
 from learner.yaml_tree import load
 from tests.proposals.examples import brief_of, failure_of, parent_of
 
@@ -59,3 +60,7 @@ def test_what_is_proposed_is_good(case: dict[str, Any]) -> None:
     operations = json.loads(made.edit.model_dump_json())["operations"]
     for wanted in case["good"]:
         assert any(holds(wanted, operation) for operation in operations), (made.proposer, operations)
+
+
+def test_every_cause_has_words_that_a_pattern_uses() -> None:
+    assert {cause for pattern in builtin() for cause in pattern.match.says} == set(PHRASES)

@@ -96,11 +96,6 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         r"FAILED 1056|NET HELPMSG 2182|has already been started|wurde bereits gestartet|läuft bereits|a déjà été démarré|ya se ha iniciado|está già eseguendo|è già stato avviato",
         r"another server (?:might be|is) running|pg_ctl: another server|node with name \S+ (?:is )?already running",
     ),
-    "stopped_already": (
-        r"\bERROR \(not running\)|\bnot running\b|\bis not (?:started|active|loaded)\b|already stopped|nothing to stop|no server running",
-        r"FAILED 1062|NET HELPMSG 3521|has not been started|wurde nicht gestartet|ist nicht gestartet|läuft nicht|n'est pas (?:démarré|lancé)|no se ha iniciado",
-        r"Boot-out failed: (?:3|5)|Could not find (?:specified )?service|No such process",
-    ),
     "there_already": (
         r"already exists|existiert (?:schon|bereits)|ist bereits vorhanden|existe déjà|ya existe|esiste già|bestaat al|já existe",
         r"File exists|Datei (?:oder Verzeichnis )?existiert|le fichier existe|El (?:fichero|archivo) ya existe|\bEEXIST\b",
