@@ -73,14 +73,15 @@ _VOLATILE = re.compile(
     rf"|(?=[JFMASONDTW])(?P<nameddate>{_NAMED_DATE})(?!\w)|(?=[EeRrSsHFc])(?P<code>{_CODE_WORDS})|curl: (?P<curl>\(\d+\))"
     rf"|(?P<portword>[Pp]ort[ =:#]+)(?P<port>\d{{1,5}})\b)"
 )
-_SHAPES = re.compile(
-    r"^(?P<level>[IWEF]\d{4} )(?=\d\d:\d\d)|(?P<uptime>\[ *\d+\.\d{3,9}\])"
-    r"|\b(?P<lasted>\d+(?:\.\d+)?(?:[dhms]|ms)(?: ?\d+(?:\.\d+)?(?:[hms]|ms|us|ns))+)\b"
-    r"|\b(?P<mac>(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2})(?![\w:])|(?<=-)(?P<pod>[a-f0-9]{8,10}-[b-df-hj-np-tv-xz2-9]{5})\b"
-    r"|\b(?P<prefixed>(?:req|request|txn|tx|evt|job|task|run|trace|span|sess|session|msg)[_-](?=[A-Za-z0-9]*\d)(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{10,})\b"
+# What is volatile as a whole, looked at before its parts; each is only tried where its mark stands.
+_KLOG = re.compile(r"^([IWEF])\d{4} (?=\d\d:\d\d)")
+_UPTIME = re.compile(r"\[ *\d+\.\d{3,9}\]")
+_LASTED = re.compile(r"[0-9](?<!\w[0-9])[0-9]*(?:\.\d+)?(?:[dhms]|ms)(?: ?\d+(?:\.\d+)?(?:[hms]|ms|us|ns))+\b")
+_HARDWARE = re.compile(r"\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}(?![\w:])")
+_POD = re.compile(r"-[a-f0-9]{8,10}-[b-df-hj-np-tv-xz2-9]{5}\b")
+_PREFIXED = re.compile(
+    r"\b(?:req|request|txn|tx|evt|job|task|run|trace|span|sess|session|msg)_(?=[A-Za-z0-9]*\d)(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{10,}\b"
 )
-"""What is volatile as a whole, before its parts are looked at: klog's level with its date, the kernel's seconds since boot,
-durations of several units, hardware addresses, the ends of pods' names, ids that say what they are of."""
 _KEPT = frozenset({"errno", "status", "winerror", "code", "curl"})
 _LOCAL_IP = re.compile(r"127\.|0\.0\.0\.0$|::1$|::$")
 _TOP_LEVEL = frozenset({
@@ -143,12 +144,19 @@ def plain(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _masked_line(line: str) -> str:
-    return " ".join(_VOLATILE.sub(_masked, _SHAPES.sub(_shape, line)).split())
+    return " ".join(_VOLATILE.sub(_masked, _shaped(line)).split())
 
 
-def _shape(match: re.Match[str]) -> str:
-    kind = match.lastgroup or ""
-    return {"level": match[0][0] + " ", "uptime": "[#]", "lasted": "#"}.get(kind, "<id>")
+def _shaped(line: str) -> str:
+    line = _KLOG.sub(r"\1 ", line)
+    if "[" in line:
+        line = _UPTIME.sub("[#]", line)
+    line = _LASTED.sub("#", line)
+    if line.count(":") >= 5:
+        line = _HARDWARE.sub("<id>", line)
+    if "-" in line:
+        line = _POD.sub("-<id>", line)
+    return _PREFIXED.sub("<id>", line) if "_" in line else line
 
 
 def _without_own(line: str, own: list[tuple[str, str]]) -> str:
