@@ -99,7 +99,8 @@ _OF: Mapping[str, tuple[str, ...]] = {
 
 TRANSLATED: tuple[tuple[str, str], ...] = tuple(
     sorted(
-        ((foreign, english) for english, many in _OF.items() for foreign in many), key=lambda pair: (-len(pair[0]), pair)
+        ((foreign, english) for english, many in _OF.items() for foreign in many),
+        key=lambda pair: (-len(pair[0]), pair),
     )
 )
 """(message in lower case, the same in English), longest first: one may be a part of another."""
