@@ -67,6 +67,15 @@ class Seen:
         words = readable("\n".join(dict.fromkeys(plain(part[:20_000]).strip() for part in parts if part.strip())))
         return in_english(words, self.result.platform)
 
+    @property
+    def shown(self) -> list[str]:
+        """What every step printed that worked: lists of processes, answers of health pages, the kernel's log."""
+        return [
+            readable(plain(step.output[-4000:]))
+            for step in self.result.executed_steps
+            if step.success and not step.skipped and step.output.strip()
+        ]
+
     def _logs(self) -> list[str]:
         """What steps that only look at logs and states printed: a claim that failed has no words of its own."""
         looks = (
@@ -169,7 +178,14 @@ class Seen:
             or host.startswith("127.")
             or host in (own, own.partition(".")[0])
             or (host.partition(".")[0] == own.partition(".")[0] and "." in host and not host[0].isdigit())
+            or host in self.served
         )
+
+    @cached_property
+    def served(self) -> frozenset[str]:
+        """Public names that this host answers to: those whose certificate the run looks after here."""
+        steps = [step for step in self.result.executed_steps if step.action == "renew_certificate"]
+        return frozenset(str(step.params["name"]).lower() for step in steps if "name" in step.params)
 
     @property
     def spoken(self) -> str:
@@ -189,6 +205,8 @@ class Seen:
             isinstance(host, str) or self.action in ("check_port", "wait_for_port") or self.check
         ):
             found[host if isinstance(host, str) else "127.0.0.1", port] = None
+            if isinstance(host, str) and not self.is_own(host):
+                found.pop(("127.0.0.1", port), None)  # “port 22 on …”: the words left out whose port it is
         if not found:
             found.update(dict.fromkeys(addresses_in(self.spoken)))
         return tuple(found)

@@ -82,6 +82,8 @@ _POD = re.compile(r"-[a-f0-9]{8,10}-[b-df-hj-np-tv-xz2-9]{5}\b")
 _PREFIXED = re.compile(
     r"\b(?:req|request|txn|tx|evt|job|task|run|trace|span|sess|session|msg)_(?=[A-Za-z0-9]*\d)(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{10,}\b"
 )
+# Which file happened to change while a whole tree was copied is chance.
+_MOVED = re.compile(r"(\btar: )\S.*(: [Ff]ile (?:changed as|removed before) we read it)|(\bvanished: )\S.*$")
 _KEPT = frozenset({"errno", "status", "winerror", "code", "curl"})
 _LOCAL_IP = re.compile(r"127\.|0\.0\.0\.0$|::1$|::$")
 _TOP_LEVEL = frozenset({
@@ -156,6 +158,8 @@ def _shaped(line: str) -> str:
         line = _HARDWARE.sub("<id>", line)
     if "-" in line:
         line = _POD.sub("-<id>", line)
+    if "we read it" in line or "vanished: " in line:
+        line = _MOVED.sub(lambda match: f"{match[1] or match[3]}<file>{match[2] or ''}", line)
     return _PREFIXED.sub("<id>", line) if "_" in line else line
 
 
@@ -172,7 +176,9 @@ def _whole(value: str) -> re.Pattern[str]:
     if value.isdigit():
         # As a port only: anywhere else a number is masked as one, and `22 Nov` or `17:22` are times.
         return re.compile(rf"(?:(?<=:)(?<![^.\d]\d\d:)|(?<=[Pp]ort[ =:#])|(?<=[Pp]ort: )){value}(?![\w]|:\d\d)")
-    return re.compile(rf"(?<![A-Za-z0-9<]){re.escape(value)}(?![A-Za-z0-9>])")
+    # `acme` is a client, and in `urn:ietf:params:acme:error` it is a word of the standard.
+    word = re.escape(value)
+    return re.compile(rf"(?<![A-Za-z0-9<])(?!(?<=[a-z]:){word}:[a-z]){word}(?![A-Za-z0-9>])")
 
 
 def _masked(match: re.Match[str]) -> str:

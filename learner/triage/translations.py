@@ -53,6 +53,8 @@ _OF: Mapping[str, tuple[str, ...]] = {
         "apparaat of hulpbron is bezig", "デバイスもしくはリソースがビジー状態です", "デバイスもしくはリソースが使用中です", "设备或资源忙", "устройство или ресурс занято"),
     "file exists": ("die datei existiert bereits", "le fichier existe", "el fichero ya existe", "el archivo ya existe", "file già esistente", "arquivo existe",
         "plik istnieje", "bestand bestaat al", "ファイルが存在します", "文件已存在", "файл существует"),
+    "already exists": ("existiert bereits", "existe déjà", "ya existe", "esiste già", "già esistente", "já existe", "już istnieje", "bestaat al",
+        "已存在", "既に存在します", "уже существует"),
     "directory not empty": ("das verzeichnis ist nicht leer", "le dossier n'est pas vide", "le répertoire n'est pas vide", "el directorio no está vacío",
         "directory non vuota", "diretório não vazio", "katalog nie jest pusty", "map is niet leeg", "ディレクトリは空ではありません", "目录非空", "каталог не пуст"),
     "not a directory": ("ist kein verzeichnis", "n'est pas un dossier", "no es un directorio", "non è una directory", "não é um diretório", "nie jest katalogiem"),

@@ -10,11 +10,11 @@ import yaml
 
 from learner.models import ExecutionResult, FailureType
 from learner.triage.rules import judge
-from tests.triage.cases import case, done, failed, unverified_claim, worked
+from tests.triage.cases import case, done, failed, step, unverified_claim, worked
 
-CAUSES: list[dict[str, Any]] = yaml.safe_load(
-    (Path(__file__).parents[1] / "data" / "triage" / "causes.yaml").read_text()
-)
+LISTS = Path(__file__).parents[1] / "data" / "triage"
+CAUSES: list[dict[str, Any]] = yaml.safe_load((LISTS / "causes.yaml").read_text())
+ORDINARY: list[dict[str, Any]] = yaml.safe_load((LISTS / "ordinary.yaml").read_text())
 HOSTS: dict[str, dict[str, str]] = {
     "debian": {"os_id": "debian", "os_version": "12", "arch": "x86_64", "service_manager": "systemd"},
     "debian-arm": {"os_id": "debian", "os_version": "12", "arch": "aarch64", "service_manager": "systemd"},
@@ -38,8 +38,11 @@ def run(cause: dict[str, Any]) -> ExecutionResult:
         changes["host"] = HOSTS[cause["host"]]
     if "check" in cause:
         steps = [
-            done(action, i + 1, name="web") for i, action in enumerate(cause.get("steps_worked", ["start_service"]))
+            done(action, i + 1, name=cause.get("acted", "web"))
+            for i, action in enumerate(cause.get("steps_worked", ["start_service"]))
         ]
+        if "shown" in cause:
+            steps.append(looked(cause["shown"], len(steps) + 1))
         return unverified_claim(
             cause["check"],
             cause["observed"],
@@ -49,7 +52,16 @@ def run(cause: dict[str, Any]) -> ExecutionResult:
             **changes,
         )
     of_step = {key: cause[key] for key in ("params", "exit_code", "timed_out") if key in cause}
-    return failed(cause["text"], cause.get("action", "run_command"), step_more=of_step, **changes)
+    earlier = [done(action, i + 1, name="web") for i, action in enumerate(cause.get("steps_before", []))]
+    if "shown" in cause:
+        earlier.append(looked(cause["shown"], len(earlier) + 1))
+    last = step(cause["text"], cause.get("action", "run_command"), step_number=len(earlier) + 1, **of_step)
+    return failed(cause["text"], steps=[*earlier, last], **changes)
+
+
+def looked(shown: str, number: int) -> dict[str, Any]:
+    """A step that only looked, with what it printed."""
+    return done("run_command", number, argv=["./show-state"]) | {"output": shown}
 
 
 def verdict(cause: dict[str, Any]) -> tuple[str, str]:
@@ -64,7 +76,9 @@ def allowed(cause: dict[str, Any]) -> list[str]:
     return types if isinstance(types, list) else [types]
 
 
-@pytest.mark.parametrize("cause", CAUSES, ids=[f"{allowed(cause)[0]}: {cause['name']}" for cause in CAUSES])
+@pytest.mark.parametrize(
+    "cause", [*CAUSES, *ORDINARY], ids=[f"{allowed(cause)[0]}: {cause['name']}" for cause in [*CAUSES, *ORDINARY]]
+)
 def test_every_cause_is_called_what_it_is(cause: dict[str, Any]) -> None:
     said, by = verdict(cause)
     assert said in allowed(cause), f"{by} on {cause['text']!r}"

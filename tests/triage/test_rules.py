@@ -11,7 +11,7 @@ from learner.models import ExecutionResult, FailureType
 from learner.triage.case import Case
 from learner.triage.rules import all_rules, judge, table, verdicts
 from tests.triage.cases import case, done, failed, runbook, step, unverified_claim, worked
-from tests.triage.test_causes import CAUSES
+from tests.triage.test_causes import CAUSES, ORDINARY
 from tests.triage.test_causes import run as run_of
 
 DEBIAN = {"os_id": "debian", "os_version": "12", "service_manager": "systemd"}
@@ -243,6 +243,11 @@ INSUFFICIENT = {
     ("configuration_invalid", "haproxy"): failed("[ALERT]    (8) : config : Fatal errors found in configuration."),
     ("units_not_read_again", "systemd"): failed("Warning: The unit file, source configuration file or drop-ins of web.service changed on disk. Run 'systemctl daemon-reload' to reload units."),
     ("own_text_wrong", "a template"): ran("params: port is not defined", "wait_for_port", attempts=0),
+    ("passed_when_tried_again", "later in the run"): failed("exit code 1", steps=[step("exit code 1", "run_command", params={"argv": ["./register"]}), done("run_command", 2, argv=["./register"])], error_step=1),
+    ("passed_when_tried_again", "more tries elsewhere"): case(ran("exit code 1", attempts=1, params={"argv": ["./register"]}), successes=(worked(1, executed_steps=[done("run_command", argv=["./register"]) | {"step_id": "start", "attempts": 3}]),)),
+    ("neighbour_down", "fell during the run"): unverified_claim("service_running", "failed", {"name": "web"}, state_before={"services": {"web": "failed", "queue": "running"}}, state_after={"services": {"web": "failed", "queue": "failed"}}),
+    ("neighbour_down", "before and after"): unverified_claim("command_succeeds", 1, {"argv": ["./smoke-test"]}, state_before={"services": {"web": "failed", "queue": "stopped"}}, state_after={"services": {"web": "failed", "queue": "stopped"}}),
+    ("verification_too_early", "gone for the restart"): unverified_claim("port_open", {"ports.8080": "closed"}, {"port": 8080}, steps=[done("restart_service", name="web")], incident_type="process_hung", state_before=UP | {"ports": {"8080": "listening"}}, state_after=UP | {"ports": {"8080": "listening"}}),
     ("not_idempotent", "mkdir"): ran("mkdir: cannot create directory ‘/srv/app’: File exists"),
     ("not_idempotent", "useradd"): ran("useradd: user 'app' already exists"),
     ("not_idempotent", "docker"): ran('docker: Error response from daemon: Conflict. The container name "/web" is already in use by container "3f4a9b2c1d0e". You have to remove (or rename) that container'),
@@ -312,7 +317,9 @@ def test_doubt_is_no_verdict(run: ExecutionResult) -> None:
 
 def test_every_rule_of_insufficiency_has_a_case() -> None:
     insufficient = {rule.name for rule in all_rules() if rule.failure_type is FailureType.RUNBOOK_INSUFFICIENT}
-    speak = {v.decided_by.removeprefix("rule:") for cause in CAUSES for v in verdicts(case(run_of(cause)))}
+    speak = {
+        v.decided_by.removeprefix("rule:") for cause in (*CAUSES, *ORDINARY) for v in verdicts(case(run_of(cause)))
+    }
     named = {name for name, _ in INSUFFICIENT}
     assert named <= insufficient <= named | speak
 
@@ -421,11 +428,39 @@ class TestWrongRunbook:
         assert verdict.failure_type is FailureType.WRONG_RUNBOOK
 
     def test_restarting_what_runs(self) -> None:
-        run = unverified_claim("http_ok", 500, {"url": "http://127.0.0.1:8080/"}, steps=[done("restart_service", name="web")],
-                               incident_type="endpoint_down", state_before=UP, state_after=UP, waited=20.0)  # fmt: skip
+        up = {"services": {"nginx": "running"}, "ports": {"80": "listening"}}
+        run = unverified_claim("http_ok", 500, {"url": "http://127.0.0.1:8080/"}, steps=[done("restart_service", name="nginx")],
+                               incident_type="endpoint_down", state_before=up, state_after=up, waited=20.0)  # fmt: skip
         verdict = judge(case(run, of=runbook("endpoint_down")))
         assert verdict
         assert verdict.decided_by == "rule:restarts_what_runs"
+
+    def test_the_same_answer_before_and_after_tells_nothing(self) -> None:
+        run = unverified_claim("http_ok", 500, {"url": "http://127.0.0.1:8080/"}, steps=[done("restart_service", name="web")],
+                               incident_type="endpoint_down", state_before=UP, state_after=UP, waited=20.0)  # fmt: skip
+        assert judge(case(run, of=runbook("endpoint_down"))) is None
+
+    def test_the_busy_program_may_be_the_services_own(self) -> None:
+        def busy(table: str) -> str:
+            steps = [
+                done("run_command", argv=["ps", "-eo", "pid,pcpu,comm"]) | {"output": table},
+                done("restart_service", 2, name="php8.2-fpm"),
+            ]
+            run = unverified_claim(
+                "cpu_usage_below",
+                98,
+                {"percent": 80},
+                steps=steps,
+                incident_type="high_cpu",
+                state_before={},
+                state_after={},
+            )
+            verdict = judge(case(run, of=runbook("high_cpu")))
+            return verdict.decided_by if verdict else ""
+
+        assert busy("PID %CPU COMMAND\n12 389 mariadbd\n13 1.2 php-fpm8.2") == "rule:another_uses_it_up"
+        assert busy("PID %CPU COMMAND\n13 389 php-fpm8.2\n12 1.2 mariadbd") == ""
+        assert busy("PID %CPU COMMAND\n13 389 java\n12 1.2 sleep") == ""  # whose it is nobody knows
 
     def test_an_executors_word_is_a_hint(self) -> None:
         verdict = judge(case(failed("no words", was_correct_runbook=False)))

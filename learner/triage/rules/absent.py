@@ -23,7 +23,7 @@ _UNDOES = re.compile(
 def nothing_to_act_on(seen: Seen, case: Case) -> Sign | None:
     """The service, container or database that a step acts on is not on this host under any name."""
     match = _ABSENT.search(seen.error) or NOT_THERE.search(seen.error)
-    if not match or not seen.step or case.on_another_system() or _undoes(seen) or seen.others:
+    if not match or not seen.step or case.on_another_system() or _undoes(seen) or seen.others or _unnamed(seen):
         return None
     return Sign(0.64, f"what it is to act on is not there: “{first_line(seen.error, match)}”", seen.cite)
 
@@ -35,6 +35,30 @@ def undone_already(seen: Seen, case: Case) -> Sign | None:
     if not match or not seen.step or case.on_another_system() or not _undoes(seen):
         return None
     return Sign(0.74, f"what it takes away is gone already: “{first_line(seen.error, match)}”", seen.cite)
+
+
+_HELPERS = {
+    "flush_dns_cache": ("systemd-resolved", "nscd", "dnsmasq", "unbound", "named", "bind9"),
+    "sync_time": ("chronyd", "chrony", "systemd-timesyncd", "ntpd", "ntp", "ntpsec"),
+}
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def helper_not_there(seen: Seen, case: Case) -> Sign | None:
+    """A step that names no service speaks to one that is not there: this host has another one for it, or it is stopped."""
+    match = _ABSENT.search(seen.error) or NOT_THERE.search(seen.error)
+    if not match or not _unnamed(seen) or case.on_another_system():
+        return None
+    known = [(name, seen.service(name)) for name in _HELPERS[seen.action] if seen.service(name) != "unknown"]
+    told = f"; {known[0][0]} is {known[0][1]}" if known else ""
+    return Sign(
+        0.86 if known else 0.74, f"what would do it is not there: “{first_line(seen.error, match)}”{told}", seen.cite
+    )
+
+
+def _unnamed(seen: Seen) -> bool:
+    """Whether the step itself chose the service that it speaks to."""
+    return seen.action in _HELPERS
 
 
 def _undoes(seen: Seen) -> bool:

@@ -13,7 +13,7 @@ _INVALID = said(
     r"configuration file \S+ contains errors", r"invalid (?:configuration|config)\b", r"config(?:uration)? (?:check|test|validation) failed", r"parsing (?:config|file).{0,80}(?:error|failed)",
     r"unrecognized configuration parameter", r"AH\d{5}: .{0,80}(?:invalid command|syntax)", r"invalid command '[^']+', perhaps misspelled", r"error parsing config",
     r"failed to parse (?:config|configuration)", r"yaml: line \d+", r"zone \S+ .{0,60}(?:not loaded due to errors|loading from master file .{0,80} failed)",
-    r"bad directive", r"could not parse (?:config|configuration)", r"unknown configuration (?:key|option|directive)",
+    r"bad directive", r"named-checkconf failed", r"missing ';' before", r"could not parse (?:config|configuration)", r"unknown configuration (?:key|option|directive)",
 )  # fmt: skip
 _RELOAD = said(
     r"changed on disk\. run ['\"‘]?systemctl daemon-reload", r"daemon-reload", r"unit file .{0,80}changed on disk", r"needs? (?:to be )?reload(?:ed)?\b",

@@ -6,7 +6,7 @@ from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 
 _REFUSED = said(
-    r"required \S+ permission", r"does not have (?:authori[sz]ation|permission|access)",
+    r"permissions? .{0,80}do(?:es)? not allow", r"required \S+ permission", r"does not have (?:authori[sz]ation|permission|access)",
     r"requires authentication", r"authentication (?:is )?(?:required|needed|failed|failure)", r"missing authentication (?:credentials|token)", r"\bis unauthori[sz]ed\b", r"\(unauthori[sz]ed\)", r"\bunauthori[sz]ed(?::|$)",
     r"\bACCESS[_-]REFUSED\b", r"login was refused", r"login (?:incorrect|failed|failure)", r"\bAuth(?:entication|orization)?(?:Failure|Error|Exception|Failed)\b", r"(?:user ?name|user) or password is incorrect", r"invalid (?:user ?name|login|password|credentials?|token|signature|client secret|certificate-based)",
     r"incorrect (?:password|username|login)", r"\d+ incorrect password attempts?", r"no basic auth credentials", r"unable to locate credentials", r"could not (?:load|find) (?:the )?(?:default )?credentials", r"no credentials (?:found|provided|available|were)", r"credentials? (?:have|has|are|is) (?:expired|invalid|not (?:found|valid))",

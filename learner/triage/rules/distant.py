@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from learner.mentions import hosts_in
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
-from learner.triage.rules.outside import _own_endpoint
+from learner.triage.rules.outside import _UPSTREAM, _own_endpoint
 
 _SILENT = said(
     r"no listener",
@@ -72,6 +73,63 @@ def errs_elsewhere(seen: Seen, case: Case) -> Sign | None:
     if not match or not seen.step or _here(seen) or _own_endpoint(seen) or not (hosts := other_hosts(seen)):
         return None
     return Sign(0.74, f"{hosts[0]} lies elsewhere and is not in order: “{first_line(seen.error, match)}”", seen.cite)
+
+
+_CLOUD = said(
+    r"\((?:ServiceUnavailable|Internal(?:Error|Failure|ServerError)|SlowDown|RequestTimeout|Throttling\w*|RequestLimitExceeded|50\d)\) when calling the",
+    r"please reduce your request rate", r"ServiceException: 5\d\d", r"\bServerBusy\b", r"googleapi: (?:got HTTP response code|error) 5\d\d", r"\bSlowDown\b",
+    r"\bbackendError\b",
+)  # fmt: skip
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY)
+def cloud_errs(seen: Seen, case: Case) -> Sign | None:
+    """A cloud's own client says that the cloud is busy or broken: that is elsewhere without a host being named.
+
+    Source: error codes of Amazon S3, Azure Storage and Google Cloud Storage.
+    """
+    match = _CLOUD.search(seen.error)
+    if not match or not seen.step or _here(seen):
+        return None
+    return Sign(0.88, f"the cloud's service is not in order: “{first_line(seen.error, match)}”", seen.cite)
+
+
+_BEFORE, _BEHIND = 200, 200
+_DOWN = said(r"\"?status\"?[ :=]+\"?(?:down|unhealthy|critical|fail(?:ed|ing)?|outage|unreachable)\b")
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY)
+def names_another_as_down(seen: Seen, case: Case) -> Sign | None:
+    """What answers here is up and says itself, in its health page or its log, that another host is what it lacks."""
+    if not seen.check or seen.check.check not in ("http_ok", "command_succeeds") or seen.down():
+        return None
+    for text in (*seen.shown, str(seen.check.observed)):
+        for match in (*_SILENT.finditer(text), *_ERRS.finditer(text), *_UPSTREAM.finditer(text), *_DOWN.finditer(text)):
+            around = text[max(0, match.start() - _BEFORE) : match.end() + _BEHIND]
+            found = [*hosts_in(around), *_HOST.findall(around)]
+            hosts = [host for host in dict.fromkeys(found) if not _NO_HOSTS.search(host)]
+            if hosts and not any(seen.is_own(host) for host in hosts):
+                return Sign(
+                    0.86, f"it names {hosts[0]} as what does not answer: “{first_line(text, match)}”", seen.cite
+                )
+    return None
+
+
+_FILE_SERVER = said(
+    r"nfs: server (?P<nfs>\S+) not responding", r"VFS: (?:Server )?(?:\\\\)?(?P<cifs>[\w.-]+)\S* has not responded in",
+    r"(?:iscsi|connection\d+:\d+).{0,40}(?:ping timeout of \d+ secs expired|session recovery timed out)", r"libceph: (?:osd|mon|mds)\d+ .{0,80}(?:socket closed|down\b)",
+)  # fmt: skip
+_ANSWERS_AGAIN = said(r"nfs: server \S+ OK")
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY)
+def storage_is_silent(seen: Seen, case: Case) -> Sign | None:
+    """The kernel waits for a file server or a disk of the network; what uses it can't be ended, not even by KILL."""
+    for text in (*seen.shown, seen.text):
+        found = list(_FILE_SERVER.finditer(text))
+        if found and not _ANSWERS_AGAIN.search(text, found[-1].end()):
+            return Sign(0.88, f"storage elsewhere is silent: “{first_line(text, found[-1])}”", seen.cite)
+    return None
 
 
 @rule(FailureType.EXTERNAL_DEPENDENCY)

@@ -6,7 +6,8 @@ import re
 
 from learner.mentions import paths_in, unresolved_in
 from learner.models.execution import FailureType
-from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.case import Case, Seen, Sign, first_line, lines_of, rule, said
+from learner.triage.claims import borne_out
 
 _NEEDS = said(
     r"connection refused", r"\bECONNREFUSED\b", r"could not connect to", r"couldn't connect to", r"cannot connect to", r"can't connect to",
@@ -16,7 +17,7 @@ _NEEDS = said(
     r"(?:requires|needs|waiting for) \S+ (?:to be (?:running|started|up)|service)", r"not (?:running|active|available|reachable|ready)\b",
     r"connect\(\) (?:to \S+ )?failed", r"no such file or directory.{0,200}(?:connect|upstream|socket)", r"HTTP 50[234]\b", r": 50[234], not \d{3}",
     r"connection to server (?:on socket|at) .{1,160} failed", r"could not connect to server", r"broken pipe", r"name resolution",
-    r"could(?:n't| not) resolve", r"unix:\S+ (?:no such file|refused connection)", r"not able to connect", r"connection closed", r"is (?:stopped|failed|down), not running", r"upstream",
+    r"could(?:n't| not) resolve", r"unix:\S+ (?:no such file|refused connection)", r"could not ping \w+", r"connect .{0,200}no such file or directory", r"not able to connect", r"connection closed", r"is (?:stopped|failed|down), not running", r"upstream",
 )  # fmt: skip
 _BY_PORT = {
     6379: ("redis",), 5432: ("postgres",), 3306: ("mysql", "mariadb"), 11211: ("memcache",), 5672: ("rabbit",), 27017: ("mongo",),
@@ -39,8 +40,12 @@ _IN_USE = said(
 def stopped_dependency(seen: Seen, case: Case) -> Sign | None:
     """A service on the same host that the failing one needs is down, and no step starts it."""
     match = _NEEDS.search(seen.text)
-    if not match or _only_outside(seen):
-        return None
+    if (
+        not match
+        or _only_outside(seen)
+        or (not _ABOUT_SERVICES.search(seen.incident_type) and borne_out(seen) is False)
+    ):
+        return None  # what the incident names is in order, and it names no service: this is another incident
     down = seen.down()
     named = [name for name in down if _speaks_of(seen, name)]
     line = first_line(seen.text, match)
@@ -116,6 +121,11 @@ def port_taken(seen: Seen, case: Case) -> Sign | None:
     return Sign(0.95 if held else 0.87, f"another process holds {where}{seen_before}: “{line}”", seen.cite)
 
 
+_ABOUT_SERVICES = re.compile(r"service|process|port|endpoint|backup|config")
+_FORCEFULLY = said(r"can only be terminated forcefully")
+_OWN_STATE = said(
+    r"^$", r"^\S+ is (?:stopped|failed|unknown|starting|activating|inactive|dead), not running", r"^\S+ is not running$"
+)
 _BUSY = said(
     r"target is busy", r"device or resource busy", r"text file busy", r"\bEBUSY\b", r"being used by another process", r"the process cannot access the file",
     r"directory not empty", r"the file is in use", r"still (?:in use|has (?:open|active))", r"is being accessed by other users",
@@ -144,9 +154,60 @@ def started_again(seen: Seen, case: Case) -> Sign | None:
     return Sign(0.84, f"{name} is back after it was ended: {keepers[0]} was running and starts it again", seen.cite)
 
 
+_PART_STOPPED = said(
+    r"^(?:APPPOOL|SITE) \"[^\n]{0,200}state:Stopped", r"application pool \S+ (?:is being|has been) automatically disabled",
+    r"^[^\n]{0,200}\bExited \((?:0|137|143)\)", r"^\S+\s+STOPPED\s", r"│ stopped\b",
+)  # fmt: skip
+_UNSERVED = said(r"\b50[23]\b", r"refused", r"closed", r"no answer", r"timed? ?out", r"unreachable")
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def part_stays_stopped(seen: Seen, case: Case) -> Sign | None:
+    """The service runs, and one of the parts it looks after (an application pool, a container, a program) stays stopped.
+
+    Source: Windows event WAS 5002; the listings of appcmd, docker, supervisorctl and pm2.
+    """
+    if (
+        not seen.check
+        or seen.check.check not in ("http_ok", "port_open")
+        or not _UNSERVED.search(str(seen.check.observed))
+    ):
+        return None
+    if any(not seen.is_own(host) for host, _ in seen.addresses):
+        return None
+    for text in seen.shown:
+        for line in lines_of(text):
+            if match := _PART_STOPPED.search(line):
+                return Sign(0.84, f"the service runs, a part of it does not: “{first_line(line, match)}”", seen.cite)
+    return None
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT, last=True)
+def neighbour_down(seen: Seen, case: Case) -> Sign | None:
+    """No words tell why; another service of this host was down before the run and after it, or fell during it."""
+    if seen.others or (seen.step and not _OWN_STATE.search(seen.error.strip())) or seen.incident_type == "disk_full":
+        return None
+    services = seen.before.get("services", {})
+    own = {name.removesuffix(".service") for name in seen.own_services}
+    bad = ("stopped", "failed")
+    for name, before in sorted(services.items()):
+        after = seen.service(name, after=True)
+        if name.removesuffix(".service") in own or after not in bad or before not in (*bad, "running"):
+            continue
+        if any(name == step.params.get("name") for step in seen.did("stop_service")):
+            continue  # it was to stop
+        told = (
+            f"was {before} before the run and after it" if before in bad else f"ran before the run and is {after} now"
+        )
+        return Sign(0.64, f"{name} {told}, and nothing else tells why it failed", seen.cite)
+    return None
+
+
 @rule(FailureType.RUNBOOK_INSUFFICIENT)
 def ignores_polite_signal(seen: Seen, case: Case) -> Sign | None:
     """A process outlived the signal that it was sent."""
+    if forcefully := _FORCEFULLY.search(seen.error):
+        return Sign(0.92, f"only force will end it: “{first_line(seen.error, forcefully)}”", seen.cite)
     kills = [step for step in seen.result.executed_steps if step.action == "kill_process" and not step.skipped]
     if not kills or str(kills[-1].params.get("signal", "TERM")).upper().removeprefix("SIG") == "KILL":
         return None

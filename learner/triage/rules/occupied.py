@@ -19,7 +19,7 @@ _HELD = said(
     r"with \d+ open\b", r"is active for PID", r"can(?:not|\'t) be performed while", r"in its current state",
     r"(?:volume|network|image|device|disk|file|partition|port|resource|filesystem|file ?system|pool|dataset|database|table|user|group|package|module|socket) .{0,80}(?:is|are) (?:still |currently |being )?(?:in use|used by|busy|open|held|active|referenced)",
     r"has (?:active|running|open|dependent|child|connected) (?:endpoints|containers|sessions?|connections|processes|children|clones|files|transactions|jobs)", r"contains a file ?system in use",
-    r"(?:is|are) (?:being |currently )?(?:used|held|locked|blocked|claimed) by\b", r"\bis mounted\b", r"mount point busy", r"directory is not empty", r"volume is in use", r"(?:dataset|pool|target|device) is busy",
+    r"(?:is|are) (?:being |currently )?(?:used|held|locked|blocked|claimed) by\b", r"\bis mounted\b", r"mount point busy", r"directory is not empty", r"volume is in use", r"is using its referenced image", r"\(must force\)", r"(?:dataset|pool|target|device) is busy",
     r"being used by (?:another|stopped|running)", r"currently (?:being )?(?:used by|in use|running|logged in)", r"because other objects depend on it", r"other running services are dependent on", r"requested resource is in use",
     r"could not be removed because .{0,60}(?:in use|depend)", r"dependent services", r"module \S+ is in use", r"lock(?:ed)? .{0,40}(?:portion|database)", r"service database is locked",
 )  # fmt: skip
@@ -28,7 +28,7 @@ _AT_WORK = said(
     r"another (?:\S+ ){0,3}(?:operation|job|process|instance|command|session|transaction|upgrade|update|installation|backup|run|app|copy|snapshot|rebuild|task|program|server)\b.{0,60}(?:in progress|is (?:already |currently )?(?:running|active|holding|using)|might be running|pending)",
     r"operation (?:is )?already in progress", r"(?:install|upgrade|rollback|backup|scan|resync|rebuild|vacuum|snapshot|election|failover|migration|synchroni[sz]ation|deployment|update|rollout|restore|check|fsck)\)? (?:is )?(?:already |still |currently )?(?:in progress|running|underway|pending)",
     r"has already locked", r"holding the \S+ lock", r"(?:create|acquire|obtain|get|take|release)(?:/acquire)? (?:the |a |an )?(?:\S+ )?lock\b", r"lock wait timeout exceeded", r"deadlock (?:found|detected)", r"could not obtain lock",
-    r"canceling statement due to lock timeout", r"\bLockNotAvailable\b", r"could not serialize access", r"write conflict", r"the object has been modified; please apply your changes to the latest version", r"please wait for it to finish",
+    r"canceling statement due to lock timeout", r"due to conflict with recovery", r"\bLockNotAvailable\b", r"could not serialize access", r"write conflict", r"the object has been modified; please apply your changes to the latest version", r"please wait for it to finish",
     r"multiprocess access .{0,40}lock", r"already (?:processing|performing|executing|in progress)", r"system is (?:already )?(?:going down|being (?:shut down|rebooted))",
 )  # fmt: skip
 _FIRST = said(

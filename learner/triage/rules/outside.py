@@ -127,11 +127,20 @@ def _own_endpoint(seen: Seen) -> bool:
         return False
     if not _acts_here(seen) and seen.others:
         return False  # a run that only looks at another host has nothing here that could answer
+    host = seen.params.get("host")
+    if isinstance(host, str) and not seen.is_own(host) and not _open_here(seen):
+        return False  # a bare port of another host is that host's
     own = {str(value) for value in seen.result.parameters.values()}
     target = [str(seen.params.get(key)) for key in ("url", "host") if key in seen.params]
     return any(value in own for value in target) and bool(
         seen.check or seen.action in ("check_http", "wait_for_http", "check_port", "wait_for_port")
     )
+
+
+def _open_here(seen: Seen) -> bool:
+    """Whether this host is known to serve the port that was asked for elsewhere, as behind a shared address."""
+    port = seen.params.get("port")
+    return isinstance(port, int) and (port in seen.own_ports or seen.port(port) != "unknown")
 
 
 def _acts_here(seen: Seen) -> bool:

@@ -7,7 +7,7 @@ from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 from learner.triage.rules.disk import SHUT_AFTER_FULL
 
 _DENIED = said(
-    r"permission denied", r"\bEACCES\b", r"\bEPERM\b", r"operation not permitted", r"access (?:is |was )?denied",
+    r"permission denied", r"access to .{1,200} is denied", r"\bEACCES\b", r"\bEPERM\b", r"operation not permitted", r"access (?:is |was )?denied",
     r"PermissionError", r"CategoryInfo *: PermissionDenied", r"UnauthorizedAccess", r"0x80070005",
     r"system error 5\b", r"FAILED 5:", r"requires elevation", r"might require other privileges",
     r"run (?:it |this |the command )?(?:again )?as (?:the )?(?:root|administrator|superuser)\b",

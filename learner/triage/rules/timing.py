@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from learner.facts import get
 from learner.models.execution import FailureType
-from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.case import Case, Seen, Sign, first_line, lines_of, rule, said
 from learner.triage.claims import holds
+from learner.triage.rules.another_subject import serves_another_port
 
 _TIMED_OUT = said(
     r"timed? ?out", r"timeout (?:was )?exceeded", r"did not respond to the start or control request in a timely fashion", r"FAILED 1053:",
@@ -19,7 +21,7 @@ _GAVE_UP = said(
 _STILL_STARTING = said(
     r"the database system is (?:starting up|in recovery mode|not yet accepting connections)", r"LOADING Redis is loading the dataset", r"still (?:starting|loading|initiali[sz]ing|warming|draining|finishing|flushing)",
     r"\bis starting up\b", r"not yet (?:ready|accepting|available|up)", r"warming up", r"recovery in progress", r"BUSY Redis is busy", r"initiali[sz]ation in progress",
-    r"is restarting, wait until", r"container \S+ is (?:starting|created)\b", r"start-pending", r"state: ?(?:starting|activating)", r"is activating\b", r"health: starting", r"(?-i:\bSTARTING\b)",
+    r"is restarting, wait until", r"container \S+ is (?:starting|created)\b", r"start-pending", r"state: ?(?:starting|activating)", r"leader (?:changed|not (?:known|available))", r"\bno (?:known )?(?:leader|primary|master)\b", r"\bnot (?:the )?(?:primary|master)\b", r"NotWritablePrimary", r"node is recovering", r"election in progress", r"is activating\b", r"health: starting", r"(?-i:\bSTARTING\b)",
 )  # fmt: skip
 _RACE = said(
     r"start request repeated too quickly", r"start-limit-hit", r"job for \S+ canceled", r"has been marked for deletion", r"FAILED 1072:",
@@ -39,7 +41,14 @@ _REFUSED = said(
     r"stopped",
 )
 
-_CUT_OFF = said(r"connection refused", r"\bECONNREFUSED\b", r"reset by peer", r"empty reply from server")
+_CUT_OFF = said(
+    r"connection refused", r"\bECONNREFUSED\b", r"reset by peer", r"empty reply from server", r"could(?: not|n't) connect to", r"failed to connect to",
+    r"may not be available", r"could not (?:be established|ping|contact) ?", r"\b503\b", r"connect\S* .{0,120}no such file or directory",
+)  # fmt: skip
+_AT_WORK = re.compile(
+    r"(?<![\d.])(?!100(?:\.0*)?\s*%)[1-9]\d?(?:\.\d+)?\s*%|\b(?:ETA|to-chk=|ir-chk=|xfr#)|\b\d+(?:\.\d+)? ?[kKMGT]?i?B? (?:of|/) \d+(?:\.\d+)? ?[kKMGT]?i?B?\b"
+)
+_STALLED = said(r"stalled", r"(?<![\d.])0(?:\.0+)? ?[kKMG]?i?B/s", r"--:--")
 _NOT_THERE = said(
     r"refused", r"not running", r"unreachable", r"unable to (?:connect|perform|reach)", r"(?:cannot|can't|could not) (?:connect|reach|contact)",
     r"no (?:connection|leader|route)", r"unavailable", r"not (?:yet )?(?:connected|ready|available)", r"\b50[234]\b",
@@ -82,6 +91,14 @@ def _grew(seen: Seen) -> str:
     return ""
 
 
+def _progress(seen: Seen) -> str:
+    """The last line of progress that a step printed before its time was over; empty when it printed none, or stood."""
+    if not seen.step or not seen.step.timed_out:
+        return ""
+    last = [line for line in lines_of(seen.text.replace("\r", "\n")) if _AT_WORK.search(line)][-1:]
+    return last[0][:120] if last and not _STALLED.search(last[0]) else ""
+
+
 def _was_good(seen: Seen) -> bool:
     if seen.check:
         return holds(seen.check.check, seen.check.params, seen.before) is True
@@ -96,6 +113,8 @@ def start_timeout_too_short(seen: Seen, case: Case) -> Sign | None:
     match = _TIMED_OUT.search(seen.error)
     if not match and not seen.step.timed_out:
         return None
+    if progress := _progress(seen):
+        return Sign(0.84, f"it was still at work when its time was over: “{progress}”", seen.cite)
     if seen.others and not any(seen.is_own(host) for host, _ in seen.addresses):
         return None
     said_so = f"“{first_line(seen.error, match)}”" if match else "it ran out of time"
@@ -138,8 +157,9 @@ def _seconds_elsewhere(seen: Seen, case: Case) -> float | None:
 def verification_too_early(seen: Seen, case: Case) -> Sign | None:
     """A check looked before what it asks for was there: the state after the run holds it."""
     check = seen.check
-    if not check or _was_good(seen):
-        return None
+    again = seen.did("restart_service", "reload_service", "stop_service")
+    if not check or (_was_good(seen) and not again):
+        return None  # else it was gone for as long as the restart took
     if _turned_good(seen):
         return Sign(
             0.93,
@@ -165,6 +185,7 @@ def verification_too_early(seen: Seen, case: Case) -> Sign | None:
         and check.check in ("port_open", "http_ok")
         and _REFUSED.search(_words(check.observed))
         and not seen.down()
+        and not serves_another_port.look(seen, case)
     ):
         waited = [c.waited_seconds for result in case.successes for c in result.checks if c.id == check.id and c.passed]
         surer = bool(waited) and max(waited) >= 0.5
@@ -230,6 +251,30 @@ def used_while_starting(seen: Seen, case: Case) -> Sign | None:
     if not match or not seen.step or seen.others:
         return None
     return Sign(0.88, f"the service was still starting: “{first_line(seen.error, match)}”", seen.cite)
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def passed_when_tried_again(seen: Seen, case: Case) -> Sign | None:
+    """What failed was done again later in the run and worked, or needed more tries where the runbook worked."""
+    if not seen.step or seen.others:
+        return None
+    failed = seen.step
+    for step in seen.result.executed_steps:
+        same = (step.action, step.params) == (failed.action, failed.params) and step.step_number > failed.step_number
+        if same and step.success and not step.skipped:
+            return Sign(0.8, f"step {step.step_number} did the same later, and it worked", seen.cite)
+    tries = [
+        step.attempts
+        for result in case.successes
+        for step in result.executed_steps
+        if step.step_id == failed.step_id and step.action == failed.action and step.success and not step.skipped
+    ]
+    needed = max(tries, default=0)
+    if needed > max(1, failed.attempts):
+        return Sign(
+            0.72, f"it was tried {max(1, failed.attempts)} times; where it worked it took up to {needed}", seen.cite
+        )
+    return None
 
 
 def _words(observed: Any) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from learner.mentions import address_of
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, rule
 from learner.triage.claims import borne_out, exhausted
+from learner.triage.families import family_of, family_of_port
 
 _ABOUT_REACHING = ("endpoint_down", "port_unreachable", "endpoint_slow", "latency")
 
@@ -42,7 +44,8 @@ def healthy_all_along(seen: Seen, case: Case) -> Sign | None:
 
 @rule(FailureType.WRONG_RUNBOOK)
 def restarts_what_runs(seen: Seen, case: Case) -> Sign | None:
-    """It restarted services that ran before and after; what the incident is about stayed as it was."""
+    """It restarted services that ran before and after and whose own port answers; what the incident is about is
+    another address on this host, and stayed as it was."""
     if seen.incident_type not in _ABOUT_REACHING or not seen.check or seen.down():
         return None
     restarted = [
@@ -52,11 +55,35 @@ def restarts_what_runs(seen: Seen, case: Case) -> Sign | None:
         return None
     if not all(seen.service(name) == "running" == seen.service(name, after=True) for name in restarted):
         return None
+    asked = {port for _, port in seen.addresses}
+    healthy = _healthy(seen, asked, frozenset(map(family_of, restarted)) - {""})
+    if not asked or not healthy:
+        return None  # a service may run and be what is broken: the same failure before and after does not tell
     return Sign(
         0.65,
-        f"{', '.join(restarted)} ran before and after, and {seen.check.id} failed all the same: restarting is not the answer",
+        f"{', '.join(restarted)} ran before and after and {healthy}; {seen.check.id} failed all the same: restarting is not "
+        "the answer",
         seen.cite,
     )
+
+
+def _healthy(seen: Seen, asked: set[int], families: frozenset[str]) -> str:
+    """What shows that the services which were restarted are in order: a claim about another port that held, or their
+    family's own port open while another one is asked for. Empty when nothing does."""
+    for check in seen.result.checks:
+        address = address_of(str(check.params.get("url", "")))
+        port = address[1] if address else check.params.get("port")
+        if check.passed and isinstance(port, int) and port not in asked:
+            return f"{check.id} held"
+    for port, status in sorted(seen.after.get("ports", {}).items()):
+        if (
+            status == "listening"
+            and port.isdigit()
+            and int(port) not in asked
+            and family_of_port(int(port)) in families
+        ):
+            return f"port {port} is open"
+    return ""
 
 
 @rule(FailureType.WRONG_RUNBOOK)
