@@ -16,30 +16,39 @@ from learner.models import CapabilityDiff, Runbook
 from learner.models.runbook import templated
 
 
+LOOKED = " (looked at)"
+"""What a runbook reads and never acts upon: starting a service is more than asking how it is."""
+
+
 def diff(old: Runbook, new: Runbook) -> CapabilityDiff:
-    """Phrases such as `path /run/web`, `service db`, `command rm`, `host 127.0.0.1:5433`, `privilege sudo`.
+    """Phrases such as `path /run/web`, `service db`, `command rm`, `host 127.0.0.1:5433`, `privilege sudo`,
+    `service db (looked at)`.
 
     Templates stand as they are written and as their parameters' defaults fill them in. *Widened* says what a new
     phrase took the place of: a fixed value that became a template, a wider pattern, a directory further up.
     """
     before, after = phrases(old), phrases(new)
-    added = sorted(after - before)
-    removed = sorted(before - after)
+    added = sorted(phrase for phrase in after - before if phrase.removesuffix(LOOKED) not in before)
+    removed = sorted(phrase for phrase in before - after if phrase.removesuffix(LOOKED) not in after)
     widened = []
     for phrase in added:
+        if phrase + LOOKED in before:
+            widened.append(f"{phrase} (was looked at)")
+            continue
         narrower = next((other for other in sorted(before) if _covers(phrase, other)), None)
         if narrower:
-            widened.append(f"{phrase} (was {narrower.partition(' ')[2]})")
+            widened.append(f"{phrase} (was {narrower.partition(' ')[2].removesuffix(LOOKED)})")
     return CapabilityDiff(added=tuple(added), removed=tuple(removed), widened=tuple(widened))
 
 
 def phrases(runbook: Runbook) -> frozenset[str]:
     """Everything that `runbook` touches, its checks included."""
     found: set[str] = set()
+    looked: set[str] = set()
     known = catalogue()
     for step in runbook.all_steps:
         action = known.actions[step.action]
-        found.update(_of(action, step.params, runbook))
+        (looked if action.read_only else found).update(_of(action, step.params, runbook))
         if step.become:
             found.add("privilege sudo")
         if action.name in ("run_command", "run_script", "write_file"):
@@ -53,7 +62,11 @@ def phrases(runbook: Runbook) -> frozenset[str]:
                     f"path {target}" for _, target in command.redirects if _is_path(target) and target != "/dev/null"
                 )
     for claim in runbook.verification:
-        found.update(_of(known.checks[claim.check], claim.params, runbook))
+        check = known.checks[claim.check]
+        (found if claim.check == "command_succeeds" else looked).update(_of(check, claim.params, runbook))
+    kinds = ("service ", "path ")
+    found.update(phrase for phrase in looked if not phrase.startswith(kinds))
+    found.update(f"{phrase}{LOOKED}" for phrase in looked - found if phrase.startswith(kinds))
     return frozenset(found)
 
 
@@ -100,8 +113,8 @@ def _is_path(word: str) -> bool:
 
 def _covers(wider: str, narrower: str) -> bool:
     """Whether a phrase lets in what another one said, and more."""
-    kind, _, value = wider.partition(" ")
-    other_kind, _, other = narrower.partition(" ")
+    kind, _, value = wider.removesuffix(LOOKED).partition(" ")
+    other_kind, _, other = narrower.removesuffix(LOOKED).partition(" ")
     if kind != other_kind or value == other:
         return False
     if "{{" in value and "{{" not in other:

@@ -55,7 +55,7 @@ def test_a_wider_pattern_and_a_directory_further_up_are_wider() -> None:
     assert changed(step("clean_directory", path="/var/log/app", patterns=["*"]), old=(old,)).widened  # type: ignore[attr-defined]
     kept = step("find_large_files", path="/var/log/app", min_size_mb=1)
     assert changed(step("find_large_files", path="/var/log", min_size_mb=1), old=(kept,)).widened == (
-        "path /var/log (was /var/log/app)",
+        "path /var/log (looked at) (was /var/log/app)",
     )  # type: ignore[attr-defined]
 
 
@@ -73,3 +73,13 @@ def test_a_value_that_nobody_knows_yet_is_named_once() -> None:
     asked = {"parameters": {"service": {"type": "string"}}}
     change = Change.first(book(START, **asked))
     assert diff(change.old.runbook, change.new.runbook).added == ("service {{ service }}",)
+
+
+def test_to_act_is_more_than_to_look() -> None:
+    look = step("check_service_status", "look", name="db")
+    start = step("start_service", name="db")
+    acting = diff(book(look, START).runbook, book(look, start, START, version=2).runbook)
+    assert (acting.added, acting.removed, acting.widened) == (("service db",), (), ("service db (was looked at)",))
+    looking = diff(book(start).runbook, book(look, version=2).runbook)
+    assert (looking.added, looking.removed) == ((), ("service db",))
+    assert "service db (looked at)" in phrases(book(look).runbook)
