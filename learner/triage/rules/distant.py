@@ -10,7 +10,7 @@ from learner.triage.case import Case, Seen, Sign, first_line, rule, said
 from learner.triage.rules.outside import _UPSTREAM, _own_endpoint
 
 _SILENT = said(
-    r"no listener",
+    r"no listener", r"not (?:found or not )?responsive\b",
     r"connection to \S+ refused", r"could not (?:be established|contact|reach|connect)", r"can(?:'t|not) (?:contact|reach|be reached|be contacted)", r"(?:unable|failed) to (?:establish|reach|contact|open) .{0,40}(?:connection|server|host|broker|node|endpoint|peer|master)?",
     r"(?:network|server|host|node|broker|master|primary|replica|peer|endpoint|gateway|target|share) .{0,40}(?:is )?(?:not reachable|unreachable|not available|unavailable|not responding|down)\b", r"network path was not found", r"network name (?:cannot be found|is no longer available)",
     r"connection (?:refused|timed out|reset by peer|aborted|was refused|failed|lost|closed)", r"(?:request|connect|read|operation|handshake|connection) (?:has )?timed? ?out", r"no route to host", r"network is (?:unreachable|down)", r"host is down", r"name or service not known", r"no such host", r"may not be available", r"no answer from",

@@ -46,7 +46,17 @@ _CUT_OFF = said(
     r"may not be available", r"could not (?:be established|ping|contact) ?", r"\b503\b", r"connect\S* .{0,120}no such file or directory",
 )  # fmt: skip
 _AT_WORK = re.compile(
-    r"(?<![\d.])(?!100(?:\.0*)?\s*%)[1-9]\d?(?:\.\d+)?\s*%|\b(?:ETA|to-chk=|ir-chk=|xfr#)|\b\d+(?:\.\d+)? ?[kKMGT]?i?B? (?:of|/) \d+(?:\.\d+)? ?[kKMGT]?i?B?\b"
+    r"(?<![\d.])(?!100(?:\.0*)?\s*%)[1-9]\d?(?:\.\d+)?\s*%|\b(?:ETA\b|to-chk=|ir-chk=|xfr#)"
+    r"|\b\d+(?:\.\d+)? ?\w{0,7} ?(?:of|/) ?\d+(?:\.\d+)? ?(?:[kKMGT]i?B|bytes|files|records|rows|pages|blocks|objects|chunks)\b"
+)
+_NO_PROGRESS = said(
+    r"\bfull\b(?! (?:backup|copy|dump|sync))",
+    r"\bus(?:ed?|age)\b",
+    r"\bfree\b",
+    r"\bloss\b",
+    r"\bcpu\b",
+    r"\bmem(?:ory)?\b",
+    r"\bload\b",
 )
 _STALLED = said(r"stalled", r"(?<![\d.])0(?:\.0+)? ?[kKMG]?i?B/s", r"--:--")
 _NOT_THERE = said(
@@ -96,7 +106,8 @@ def _progress(seen: Seen) -> str:
     if not seen.step or not seen.step.timed_out:
         return ""
     last = [line for line in lines_of(seen.text.replace("\r", "\n")) if _AT_WORK.search(line)][-1:]
-    return last[0][:120] if last and not _STALLED.search(last[0]) else ""
+    told = bool(last) and not _STALLED.search(last[0]) and not _NO_PROGRESS.search(last[0])
+    return last[0][:120] if told else ""
 
 
 def _was_good(seen: Seen) -> bool:
