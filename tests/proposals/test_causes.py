@@ -17,7 +17,11 @@ from learner.proposals.patterns.phrases import PHRASES
 from learner.yaml_tree import load
 from tests.proposals.examples import brief_of, failure_of, parent_of
 
-CASES: list[dict[str, Any]] = cast("Any", load(Path(__file__).with_name("causes.yaml").read_bytes()).value)
+CASES: list[dict[str, Any]] = [
+    case
+    for name in ("causes.yaml", "incidents.yaml")
+    for case in cast("Any", load(Path(__file__).with_name(name).read_bytes()).value)
+]
 EACH = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 
 

@@ -13,6 +13,7 @@ from learner.actions import catalogue
 from learner.models import Runbook, RunbookEdit
 from learner.proposals.patterns.general import Unfit, Value
 from learner.proposals.patterns.goals import look_first
+from learner.proposals.patterns.native import unlock_first, use_action
 from learner.proposals.patterns.pattern import PLACEHOLDER, Pattern
 from learner.proposals.patterns.situation import Situation
 from learner.strict import Json
@@ -45,6 +46,10 @@ def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value],
                 operations.append(_program(operation, situation))
             case "look_first":
                 operations += look_first(situation)
+            case "use_action":
+                operations.append(use_action(situation))
+            case "unlock_first":
+                operations.append(unlock_first(situation))
             case "set_in_argv":
                 operations.append(_in_argv(operation, situation))
             case "add_argument":

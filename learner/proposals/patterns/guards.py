@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from learner.models import RunbookEdit
+from learner.models import RunbookEdit, StateCapture
 from learner.models.records import InsertStep
 from learner.proposals.patterns.needs import mount_points
 from learner.proposals.patterns.situation import Situation
@@ -50,7 +50,7 @@ def _owner(path: str, situation: Situation) -> str | None:
     """What is alive that the file at `path` may belong to; None when nothing is known to be."""
     if not _MARK.search(path):
         return None
-    state = situation.failing.result.state_before
+    state = _present(situation)
     params = (situation.failing.step or situation.failing.check).params  # type: ignore[union-attr]
     words = _parts(f"{path} {params.get('name') or ''}")
     for name, count in state.processes.items():
@@ -68,6 +68,24 @@ def _owner(path: str, situation: Situation) -> str | None:
     ):
         return "its service is running"
     return None
+
+
+_ENDS = ("stop_service", "kill_process")
+
+
+def _present(situation: Situation) -> StateCapture:
+    """The facts as they stand when the failing step begins: what the run ended itself is judged by the facts after it."""
+    result = situation.failing.result
+    ended = any(done.success and not done.skipped and done.action in _ENDS for done in result.executed_steps)
+    before, after = result.state_before, result.state_after
+    if not ended:
+        return before
+    changes = {
+        "processes": {**before.processes, **after.processes},
+        "services": {**before.services, **after.services},
+        "ports": {**before.ports, **after.ports},
+    }
+    return before.model_copy(update=changes)
 
 
 def _can_not_start(service: str, situation: Situation) -> str | None:
@@ -100,11 +118,28 @@ def _mount(path: str, situation: Situation) -> str | None:
     services: Mapping[str, Any] = situation.failing.result.state_before.services
     for point, unit in _below(path, services):
         return f"{unit} is down, which mounts {point}"
+    if _looked_at(path, situation):
+        return "the run looked for a file system that is mounted above it"
     connects = rf"\b(?:connect(?:ion|ing|ed)?|talk|reach)\b[^\n]{{0,80}}{re.escape(path)}/"
     if re.search(connects, situation.text, re.IGNORECASE):
         return "whoever listens there makes it; a client found nobody listening"
     said = _NO_MOUNT.sub("", situation.text)
     return "the failure speaks of a mount" if _MOUNTS.search(said) else None
+
+
+_MOUNT_TOOLS = re.compile(r"(?:.*/)?(?:findmnt|mountpoint|mount|umount)$")
+
+
+def _looked_at(path: str, situation: Situation) -> bool:
+    """Whether a step asks for the mount of a directory at or above `path`."""
+    for done in situation.failing.result.executed_steps:
+        argv = done.params.get("argv")
+        if not isinstance(argv, list) or not argv or not _MOUNT_TOOLS.match(str(argv[0])):
+            continue
+        asked = (str(word).rstrip("/") for word in argv[1:])
+        if any(word.startswith("/") and f"{path}/".startswith(f"{word}/") for word in asked):
+            return True
+    return False
 
 
 def _below(path: str, services: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

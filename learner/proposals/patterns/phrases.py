@@ -24,6 +24,7 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         r"No shard available|all shards failed",
         # brokers, stores and clusters
         r"this command requires the '\w+' app to be running|(?:node|broker) is (?:still )?(?:booting|starting|initiali[sz]ing)",
+        r"unable to perform an operation on node|epmd reports: node '[^'\n]{1,60}' not running at all",
         r"LEADER_NOT_AVAILABLE|COORDINATOR_(?:NOT_AVAILABLE|LOAD_IN_PROGRESS)|coordinator is (?:not available|loading)",
         r"No cluster leader|no leader elected|has no leader|etcdserver: (?:no leader|leader changed|not capable)|Raft leader not found",
         r"local node not active but active cluster node not found|Vault is (?:initiali[sz]ing|sealed, waiting)",
@@ -59,6 +60,10 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         r"Error acquiring the state lock|unable to acquire (?:the )?(?:exclusive )?lock\b",
         r"Job for \S{1,80} canceled|Job for \S{1,80} was canceled",
         r"Operation already in progress|Operation now in progress",
+        r"(?:[Rr]un|[Jj]ob|[Tt]ask|[Cc]heck|[Ss]can|[Ss]ync|[Cc]opy|[Cc]reation|[Rr]ecovery|[Pp]rune|[Rr]eindex|[Cc]ompaction|[Vv]acuum)(?: (?:of|for) [^\n]{1,80}| operation)? (?:is )?(?:already|currently) (?:in progress|running|under ?way)",
+        r"Another (?:[\w/-]+ ){1,5}(?:operation|creation|copy|process|run|job|instance|command|program) is (?:already |currently |still )?(?:in progress|running)|another \w+ process is (?:currently |already )?running",
+        r"The function \"[\w.]+\" is running as PID \d+|(?:client|agent|playbook|apply|converge)[^\n]{0,40} is already running, pid",
+        r"The service is starting or stopping|NET HELPMSG 3544",
     ),
     "vanishing": (
         r"file has vanished|some files vanished before they could be transferred|\(code 24\)",
@@ -90,6 +95,14 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
     "address_in_use": (
         r"Address already in use|EADDRINUSE|\(98\)|errno[ =:]*98\b|only one usage of each socket address|\b10048\b",
         r"port (?:is )?already (?:allocated|in use)|(?:is|are) already in use|Adresse wird bereits verwendet|Adresse déjà utilisée|La dirección ya se está usando",
+    ),
+    "still_ending": (
+        r"appears to still be running with PID \d+",
+        r"failed to obtain node locks|maybe these locations are not writable or multiple nodes were started",
+        r"(?:old|previous|former) (?:process|instance) (?:is )?(?:still|has not) (?:running|alive|stopping|shutting down|ended|exited|stopped)",
+        r"is still (?:stopping|shutting down)|not yet (?:stopped|shut down)|did not stop in time",
+        r"(?:data ?base|data directory|store|index|environment|home) (?:\S+ )?is (?:already |still )?(?:locked|in use|open) by another (?:process|instance)",
+        r"Cannot (?:create|obtain|acquire) lock on [^\n]{1,160}(?:already|another)|Unable to lock (?:the )?(?:data|store|\./ibdata)",
     ),
     "running_already": (
         r"\balready (?:started|running|active|loaded|bootstrapped)\b|service already|instance of the service is already running",

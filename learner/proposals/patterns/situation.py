@@ -94,7 +94,7 @@ class Situation:
             "exit_code": step.exit_code if step else None,
             "attempts": step.attempts if step else 0,
             "waited_seconds": check.waited_seconds if check else 0.0,
-            "observed": check.observed if check else None,
+            "observed": _one(check.observed) if check else None,
             "own": self.own,
             "earlier": [s.action for s in earlier],
             "later": [s.action for s in self.parent.steps[at + 1 :]] if at >= 0 else [],
@@ -275,6 +275,11 @@ def _more(pattern: Pattern, scope: Mapping[str, Any]) -> dict[str, Any] | None:
     except LearnerError:
         return None  # a fact that is not known, or of another kind than the pattern thinks
     return found
+
+
+def _one(observed: Any) -> Any:
+    """What a claim saw; of a single fact (`{endpoints.http://…: 502}`) its value."""
+    return next(iter(observed.values())) if isinstance(observed, Mapping) and len(observed) == 1 else observed
 
 
 def _plain(seconds: float) -> float | int:

@@ -24,6 +24,7 @@ def surroundings(situation: Situation) -> dict[str, Any]:
     - `mounts`: the recorded mounts; `unmounted`: mount points whose unit is down → the unit;
     - `outputs`: what each step that worked printed, by its action; `said_by`: the same, by its id;
     - `commands`: the commands and scripts that worked, as one text; `command`: the failing one;
+    - `shows_renewed`: whether the claim asks this host, or one that a certificate which the run renewed is for;
     - `alike`: services whose name is that of the failing step's service but for figures, that the host has."""
     result, done = situation.failing.result, situation.failing.step or situation.failing.check
     before, after = result.state_before.services, result.state_after.services
@@ -46,6 +47,7 @@ def surroundings(situation: Situation) -> dict[str, Any]:
         "outputs": {step.action: step.output for step in worked},
         "commands": "\n".join(_words(step.params) for step in worked),
         "command": spoken,
+        "shows_renewed": _shows_renewed(situation, str(params.get("host") or "")),
         "alike": _alike(own, before),
     }
 
@@ -61,6 +63,15 @@ def _others(situation: Situation, params: Mapping[str, Any], spoken: str) -> lis
     hosts = dict.fromkeys([*(host for host, _ in addresses_in(text)), *hosts_in(text)])
     here = {*LOCAL, own, own.partition(".")[0]}
     return [h for h in hosts if h.strip("[]").lower() not in here and not h.startswith("127.")]
+
+
+def _shows_renewed(situation: Situation, host: str) -> bool:
+    result = situation.failing.result
+    if host in LOCAL or host == result.hostname:
+        return True
+    steps = (step for step in result.executed_steps if step.action == "renew_certificate" and step.success)
+    names = (str(step.params.get("name", "")) for step in steps)
+    return any(host == name or host.endswith(f".{name}") or name.endswith(f".{host}") for name in names if name)
 
 
 def _fallen(before: Mapping[str, str], after: Mapping[str, str], started: set[str]) -> bool:
