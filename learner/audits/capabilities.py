@@ -15,7 +15,6 @@ from learner.audits.code import readings, running
 from learner.models import CapabilityDiff, Runbook
 from learner.models.runbook import templated
 
-
 LOOKED = " (looked at)"
 """What a runbook reads and never acts upon: starting a service is more than asking how it is."""
 
