@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from learner.models.follow_up import FollowUp
+from learner.models.follow_up import FollowUp, Kind
 from learner.models.records import Proposal
 
 PREFIX = "learner/"
@@ -83,8 +83,11 @@ def labels(proposal: Proposal) -> tuple[str, ...]:
     return (*LABELS, f"priority:{proposal.priority}", f"failure:{proposal.verdict.failure_type.value}")
 
 
+KINDS: Mapping[Kind, str] = {"revert": "revert", "pattern": "repair-pattern", "optimisation": "optimisation"}
+"""The label of each kind of pull request that follows from merged versions."""
+
+
 def labels_of_follow_up(up: FollowUp) -> tuple[str, ...]:
-    """The labels of another pull request of the learner's: `revert`, `repair-pattern` or `optimisation` among them."""
-    what = {"revert": "revert", "pattern": "repair-pattern", "optimisation": "optimisation"}[up.kind]
+    """The labels of another pull request of the learner's; one of `KINDS` is among them."""
     new_version = () if up.kind == "pattern" else LABELS[1:]
-    return (LABELS[0], *new_version, what, f"priority:{up.priority}")
+    return (LABELS[0], *new_version, KINDS[up.kind], f"priority:{up.priority}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,6 +25,14 @@ from learner.runbook_file import read
 
 ROOT = Path(__file__).parents[2]
 DAEMON = Path(__file__).with_name("daemon.py")
+
+
+def _port_of_our_own() -> int:
+    """A free port below those that the kernel hands out: nobody else is given it while its daemon is down."""
+    while True:
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", random.randrange(15_000, 32_000)))
+            return int(one.getsockname()[1])
 
 
 @dataclass
@@ -71,9 +80,7 @@ class BrokenHost:
 
     def add(self, name: str, *, certificate: Path | None = None) -> int:
         """A daemon called `name`, running; its port."""
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port = self.ports[name] = int(one.getsockname()[1])
+        port = self.ports[name] = _port_of_our_own()
         program = shutil.copy(DAEMON, self.folder / f"bin/{name}.py")
         words = [sys.executable, str(program), str(port), *([str(certificate)] if certificate else [])]
         (self.folder / f"etc/{name}.ini").write_text(

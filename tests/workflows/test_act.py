@@ -143,8 +143,8 @@ def test_a_pull_request_gets_one_comment_that_is_kept_up_to_date(act: Act) -> No
     assert act.run("validate.yml", "pull_request", event).status == 0
     (second,) = gateway.said(pull)
     assert second.identifier == first.identifier
-    assert "RB-LIN-NEW-001.yaml" in second.body
-    assert "there is no earlier version to hold it against" in second.body
+    assert "nothing → RB-LIN-NEW-001-v1: pass" in second.body
+    assert "+ path {{ path }}" in second.body
 
     # From a fork: the verdict is made, nothing is written.
     event["pull_request"]["head"]["repo"]["full_name"] = "mallory/runbooks"

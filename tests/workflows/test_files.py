@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from learner.cli import LazyGroup, cli
 from learner.forge import marks, person
 from learner.models import FailureType
+from learner.models.follow_up import Kind
 from learner.report.issues import LABEL
 from learner.settings import HostSettings, RepositorySettings, read
 from learner.setup import files, settings_text
@@ -66,7 +68,8 @@ def test_every_label_that_is_set_is_described() -> None:
     improvable = {f"failure:{kind.value}" for kind in FailureType if kind.improvable}
     priorities = {f"priority:{level}" for level in ("high", "medium", "low")}
     rejected = {f"rejected:{reason}" for reason in (*person.REASONS, "moot")}
-    assert names == {*marks.LABELS, LABEL, marks.REVIVE, *improvable, *priorities, *rejected}
+    follow_ups = {marks.KINDS[kind] for kind in get_args(Kind)}
+    assert names == {*marks.LABELS, LABEL, *follow_ups, marks.REVIVE, *improvable, *priorities, *rejected}
     for label in labels:
         assert re.fullmatch("[0-9a-f]{6}", label["color"])
         # GitHub takes no longer description.
