@@ -208,6 +208,14 @@ def unresolved_in(text: str) -> list[str]:
     return list(found)
 
 
+_ALIASES = {
+    "dbus-org.freedesktop.resolve1": "systemd-resolved",
+    "dbus-org.freedesktop.timesync1": "systemd-timesyncd",
+    "dbus-org.freedesktop.network1": "systemd-networkd",
+}
+"""What the message bus calls a unit, and its own name. Source: `Alias=` in the unit files of systemd."""
+
+
 def services_in(text: str, known: Iterable[str] = ()) -> frozenset[str]:
     """Systemd units in `text` without their `.service`, and each of `known` that stands there as a word.
 
@@ -217,7 +225,7 @@ def services_in(text: str, known: Iterable[str] = ()) -> frozenset[str]:
     as_known = {name.removesuffix(".service"): name for name in known}
     units = {match[1] for match in _UNIT.finditer(text)}
     lowered = text.lower()
-    found = {as_known.get(unit, unit) for unit in units}
+    found = {as_known.get(unit, unit) for unit in (_ALIASES.get(unit, unit) for unit in units)}
     for name in known:
         bare = name.removesuffix(".service")
         if bare and bare.lower() in lowered and _word(bare).search(text):

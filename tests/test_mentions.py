@@ -101,3 +101,9 @@ def test_hostile_texts_are_read_quickly(text: str) -> None:
     began = time.perf_counter()
     facts_in(text)
     assert time.perf_counter() - began < 1.0
+
+
+def test_a_unit_that_the_message_bus_knows_by_another_name() -> None:
+    said = "Failed to flush caches: Unit dbus-org.freedesktop.resolve1.service not found."
+    assert ("services", "systemd-resolved") in facts_in(said)
+    assert ("services", "systemd-resolved.service") in facts_in(said, services=["systemd-resolved.service"])

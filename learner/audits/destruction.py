@@ -226,6 +226,12 @@ def _kubectl(command: Simple) -> tuple[Level, str] | None:
 def _docker(command: Simple) -> tuple[Level, str] | None:
     words = set(command.operands)
     if "prune" in words:
+        if (
+            words.isdisjoint({"system", "volume"})
+            and "image" in words
+            and any(re.fullmatch(r"until=[0-9]+(?:\.[0-9]+)?[hm]", word) for word in command.words)
+        ):
+            return Level.WARNING, "removes images that no container uses and that are older than a time"
         grave = command.options & {"a", "all", "volumes"} or "volume" in words or "system" in words
         return (
             (Level.BLOCK, "removes containers, images or volumes")

@@ -348,3 +348,18 @@ def test_what_the_parent_did_is_not_new() -> None:
 def test_a_removal_of_an_unusual_directory_warns() -> None:
     assert level(RULE, script("rm -rf /srv/app/data/old")) == "warning"
     assert level(RULE, script("apt-get remove -y nginx")) == "warning"
+
+
+@pytest.mark.parametrize(
+    ("argv", "wanted"),
+    [
+        (["docker", "image", "prune", "--force"], "warning"),
+        (["docker", "image", "prune", "--all", "--force", "--filter", "until=168h"], "warning"),
+        (["docker", "image", "prune", "--all", "--force"], "block"),
+        (["docker", "image", "prune", "--all", "--force", "--filter", "label=old"], "block"),
+        (["docker", "system", "prune", "--all", "--filter", "until=168h"], "block"),
+        (["docker", "volume", "prune", "--filter", "until=1h"], "block"),
+    ],
+)
+def test_images_that_nobody_runs_may_go_when_they_are_old(argv: list[str], wanted: str) -> None:
+    assert level("destructive-command", command(*argv)) == wanted
