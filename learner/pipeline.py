@@ -10,7 +10,8 @@ A job on a schedule makes runbooks better (`learner.decide` is its heart):
     learn()     fold    inboxes → telemetry
                 plan    everything that needs no write token: collect, recall, triage, select, draft,
                         and what follows from merged versions (`learner.afterwards`)
-                apply   everything that talks to no model: check again, record on the ledger, publish
+                apply   everything that talks to no model: make it anew (`learner.made_again`), record on the
+                        ledger, publish
 
 Stages are values in, values out; what went wrong in the world (a file that can't be read, a cluster that must wait,
 a candidate that was refused) is a value with a reason. People decide: the merge on the forge is the approval.

@@ -61,8 +61,7 @@ def phrases(runbook: Runbook) -> frozenset[str]:
                     f"path {target}" for _, target in command.redirects if _is_path(target) and target != "/dev/null"
                 )
     for claim in runbook.verification:
-        check = known.checks[claim.check]
-        (found if claim.check == "command_succeeds" else looked).update(_of(check, claim.params, runbook))
+        looked.update(_of(known.checks[claim.check], claim.params, runbook))
     kinds = ("service ", "path ")
     found.update(phrase for phrase in looked if not phrase.startswith(kinds))
     found.update(f"{phrase}{LOOKED}" for phrase in looked - found if phrase.startswith(kinds))

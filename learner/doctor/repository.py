@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from learner import on_main, pipeline
 from learner.doctor.check import Check
 from learner.errors import LearnerError
+from learner.local_forge import codeowners
 from learner.pipeline import Job
 from learner.repository import refs
 from learner.setup.files import NOBODY
-
-CODEOWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
-"""Source: GitHub docs, "About code owners": the first of these that exists counts."""
 
 
 def checks(job: Job, *, try_refs: bool = False) -> Iterator[Check]:
@@ -47,14 +45,13 @@ def _patterns(job: Job, main: str) -> Iterator[Check]:
 
 
 def _owners(job: Job, main: str) -> Iterator[Check]:
-    held = next((text for path in CODEOWNERS if (text := job.git.blob(main, path)) is not None), None)
+    held = next((text for path in codeowners.PLACES if (text := job.git.blob(main, path)) is not None), None)
     if held is None:
         yield Check(
             "code owners", "warn", "main has no CODEOWNERS: anybody with write access may approve", "`learner init`"
         )
         return
-    rules = "\n".join(line.split("#", 1)[0] for line in held.decode(errors="replace").splitlines())
-    if NOBODY in rules:
+    if any(NOBODY in rule.owners for rule in codeowners.parse(held.decode(errors="replace"))):
         yield Check("code owners", "warn", f"CODEOWNERS still names {NOBODY}, who is nobody",
                     "put a team with write access there; GitHub asks for nobody's review until then")  # fmt: skip
 
