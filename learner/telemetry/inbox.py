@@ -2,6 +2,9 @@
 
 An inbox commit holds everything of this executor that nobody has folded in yet. Its parent is the inbox commit
 before it, or nothing after a fold; so it stays small, whatever `telemetry` has grown to.
+
+The inbox is taken to hold what this clone sent last, so that most pushes ask the remote nothing beforehand. A fold
+takes the inbox away, so the first push after it loses its lease, looks, and finds the receipt.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from learner.errors import LearnerError
 from learner.repository import refs
 from learner.repository.batch import objects
 from learner.repository.git import Git, Identity
-from learner.repository.objects import commit
+from learner.repository.objects import commit, tidy
 from learner.repository.refs import Update
 from learner.telemetry.entry import Entry
 from learner.telemetry.spool import Spool
@@ -83,14 +86,17 @@ def push(
     Raises: `GitError` when the remote can't be reached or refuses; everything stays in the spool.
     """
     inbox, receipt = names(prefix, client_id, executor_id)
+    mine = refs.private(remote, "sent", client_id, executor_id)
     sent = acknowledged = lost = 0
+    there = _sent_last(git, mine)
     while True:
-        there = _look(git, remote, inbox, receipt)
-        step("looked")
-        acknowledged += _purge(spool, there)
-        step("purged")
+        if there is None or not (unsent := _unsent(spool, client_id, there.waiting)):
+            there = _look(git, remote, inbox, receipt)
+            step("looked")
+            acknowledged += _purge(spool, there)
+            step("purged")
+            unsent = _unsent(spool, client_id, there.waiting)
         tip, refused = there.tip, False
-        unsent = _unsent(spool, client_id, there.waiting)
         for entries in (unsent[i : i + batch] for i in range(0, len(unsent), batch)):
             contents = {e.path_in_repo: content for e in entries if (content := spool.whole(e)) is not None}
             if not contents:
@@ -98,7 +104,7 @@ def push(
             made = commit(
                 git,
                 contents,
-                ref=refs.private(remote, "sent", client_id, executor_id),
+                ref=mine,
                 parent=tip,
                 message=f"{len(contents)} results from {executor_id}\n",
                 author=author,
@@ -110,9 +116,19 @@ def push(
             if refused:
                 break
             sent, lost, tip = sent + len(contents), 0, made
-        lost += refused
+        lost, there = lost + refused, None
         if not refused or lost > _RETRIES:
+            tidy(git)
             return Pushed(sent, acknowledged, len(spool.pending()))
+
+
+def _sent_last(git: Git, mine: str) -> _Remote | None:
+    """What the inbox holds if nobody folded it and the last push got through; a lease tells when that is not so."""
+    with objects(git) as here:
+        made = here.info(mine)
+        if made is None:
+            return None
+        return _Remote(made.oid, {path: entry.oid for path, entry in here.files(made.oid)}, {})
 
 
 def _look(git: Git, remote: str, inbox: str, receipt: str, tries: int = 3) -> _Remote:

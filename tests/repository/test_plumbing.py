@@ -13,7 +13,7 @@ from learner.errors import GitError
 from learner.repository import refs
 from learner.repository.batch import changed, in_pack_order, objects, parse_tree, stream, tree_files
 from learner.repository.git import EMPTY_TREE, Git, Identity, init
-from learner.repository.objects import blob_id, commit
+from learner.repository.objects import blob_id, commit, tidy
 from learner.repository.refs import Update
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -52,6 +52,22 @@ def test_a_commit_says_who_and_when_and_is_whole(git: Git) -> None:
     tip = made(git, {"a/b": b"1"})
     assert git.text("log", "-1", "--format=%an|%ae|%aI|%s", tip) == "A b|a@example.org|2026-11-22T06:00:00+00:00|m"
     git.run("fsck", "--strict")
+
+
+def test_many_small_commits_are_packed_anew_when_they_have_become_many(git: Git) -> None:
+    tip = None
+
+    def packs() -> int:
+        return len(list((git.path / "objects" / "pack").glob("*.pack")))
+
+    for number in range(52):
+        tip = made(git, {f"a/{number}": b"%d" % number}, tip)
+        if number == 20:
+            tidy(git)
+            assert packs() == 21
+    tidy(git)
+    assert packs() < 5
+    assert len(git.listing(tip or "")) == 52
 
 
 def test_changes_lie_over_the_parent(git: Git) -> None:

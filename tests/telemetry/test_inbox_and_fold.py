@@ -45,6 +45,39 @@ def test_what_waits_in_the_inbox_is_not_sent_again(world: World) -> None:
     assert world.fold().results == 2
 
 
+def test_a_push_asks_the_remote_first_only_where_a_fold_may_have_been(world: World) -> None:
+    world.spool("web-1").add(numbered(1))
+    world.push("web-1")
+
+    def steps(number: int) -> list[str]:
+        world.spool("web-1").add(numbered(number))
+        heard: list[str] = []
+        assert world.push("web-1", step=heard.append).sent == 1
+        return heard
+
+    assert steps(2) == ["committed", "pushed"]
+    assert world.fold().results == 2
+    assert steps(3) == ["committed", "pushed", "looked", "purged", "committed", "pushed"]
+    assert [entry.execution_id for entry in world.spool("web-1").pending()] == ["exec-20261122-0003"]
+    assert steps(4) == ["committed", "pushed"]
+    assert world.fold().results == 2
+
+
+def test_what_was_committed_but_never_arrived_is_sent_with_the_next(world: World) -> None:
+    world.spool("web-1").add(numbered(1))
+
+    def cut(step: str) -> None:
+        if step == "committed":
+            world.remote.path.rename(world.path / "away")
+
+    with pytest.raises(GitError):
+        world.push("web-1", step=cut)
+    (world.path / "away").rename(world.remote.path)
+    world.spool("web-1").add(numbered(2))
+    assert world.push("web-1").sent == 2
+    assert world.fold().results == 2
+
+
 def test_a_week_offline_is_caught_up_in_batches(world: World) -> None:
     for number in range(25):
         world.spool("web-1").add(numbered(number))
