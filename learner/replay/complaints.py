@@ -50,6 +50,8 @@ _STAYS = re.compile(
     re.IGNORECASE,
 )
 
+_OUTLIVED = re.compile(r"^survived (?!KILL)[A-Z]+[0-9]*: [0-9]", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class Need:
@@ -82,6 +84,11 @@ def timed_out(error: str) -> bool:
 def denied(error: str) -> bool:
     """Whether `error` speaks of missing rights."""
     return bool(_DENIED.search(error))
+
+
+def outlived(error: str) -> bool:
+    """Whether a process was still there after a signal it may ignore, in the words of `kill_process`."""
+    return bool(_OUTLIVED.search(error))
 
 
 def stays(error: str) -> bool:

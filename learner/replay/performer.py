@@ -34,6 +34,9 @@ from learner.template import UndefinedName
 ENOUGH_SECONDS = 0.9
 """Time that must have been added before it counts: clocks of recordings are not finer."""
 
+DEAF_SECONDS = 10.0
+"""A process that is still there so long after a signal has been asked: more time is no answer."""
+
 _CUT_OFF = (None, 124, 137, 143)
 """Exit codes of what did not end by itself: none, `timeout`'s own, and those of SIGKILL and SIGTERM."""
 
@@ -268,6 +271,8 @@ class ReplayPerformer:
     def _has_more_time(self, attempt: Attempt, record: Record, needs: tuple[Need, ...]) -> bool:
         error = record.step.error
         old = (record.of.timeout_seconds if record.of else None) or attempt.action.default_timeout_seconds
+        if complaints.outlived(error) and record.attempt_seconds >= DEAF_SECONDS:
+            return False
         if (record.step.timed_out or _used_up(record, old)) and attempt.timeout_seconds > old + ENOUGH_SECONDS:
             return True
         # Between the steps and what comes after them lies the verification, whose looks are not recorded one by one.
