@@ -21,8 +21,10 @@ from learner.models import (
     ExecutionResult,
     FailureCluster,
     Finding,
+    Joined,
     Level,
     Memory,
+    NearForm,
     Proposal,
     Replay,
     Runbook,
@@ -42,7 +44,7 @@ from learner.runbook_file import InvalidRunbook, RunbookFile, parse
 from learner.settings import RepositorySettings
 from learner.telemetry.state import State
 from learner.triage.classify import classify
-from learner.triage.clusters import open_clusters, successes_of
+from learner.triage.clusters import join, open_clusters, successes_of
 from learner.triage.contrast import contrast
 from learner.triage.rules import Case
 
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from learner.model_client import ModelClient
 
 Tell = Callable[[str], None]
+SHOWN_FORMS = 5
+"""Near-equal forms of a failure that are named; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def decide(scene: Scene) -> tuple[Decision, ...]:
     """What becomes of every open cluster, and why."""
     severities = {runbook_id: file.runbook.severity for runbook_id, file in scene.runbooks.items()}
     clusters = open_clusters(scene.state.held("clusters"), severities)
-    current = [cluster for cluster in clusters if _is_current(cluster, scene.runbooks)]
+    current = _joined([cluster for cluster in clusters if _is_current(cluster, scene.runbooks)])
     results = scene.load(_wanted(current, scene.state))
     cases = {cluster.key: _case(cluster, scene, results) for cluster in current}
     judged = {key: classify(case, scene.classifier, _cached(scene, case.cluster)) for key, case in cases.items()}
@@ -303,6 +307,22 @@ def _is_current(cluster: FailureCluster, runbooks: Mapping[str, RunbookFile]) ->
     """Failures of versions that `main` has left behind are history."""
     file = runbooks.get(cluster.runbook_id)
     return file is None or file.runbook.version <= cluster.runbook_version
+
+
+def _joined(clusters: Sequence[FailureCluster]) -> list[FailureCluster]:
+    """The same, each knowing the near-equal ones it is shown with; they are drafted for one by one all the same."""
+    told: dict[str, FailureCluster] = {}
+    for group in join(clusters):
+        if len(group) == 1:
+            continue
+        forms = [NearForm(signature=one.signature, title=one.title, failures=one.failures) for one in group]
+        failures = sum(one.failures for one in group)
+        for one in group:
+            others = tuple(form for form in forms if form.signature != one.signature)[:SHOWN_FORMS]
+            told[one.key] = one.model_copy(update={
+                "joined": Joined(first=group[0].signature, forms=len(group), failures=failures, others=others)
+            })  # fmt: skip
+    return [told.get(cluster.key, cluster) for cluster in clusters]
 
 
 def _wanted(clusters: Sequence[FailureCluster], state: State) -> list[str]:

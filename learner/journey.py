@@ -19,7 +19,6 @@ from learner.repository.lean import Lean
 from learner.runbook_file import RunbookFile
 from learner.telemetry import collect as reading
 from learner.telemetry.state import State
-from learner.triage.clusters import join
 from learner.triage.signature import signature
 
 Mark = Literal["done", "stopped", "waits", "told"]
@@ -164,8 +163,10 @@ def _numbers(known: Known, ref: str, runbook: Runbook) -> Iterator[Hop]:
 
 def _decision(known: Known, decision: Decision) -> Iterator[Hop]:
     cluster, verdict = decision.cluster, decision.verdict
-    alike = next(group for group in join([d.cluster for d in known.plan.decisions]) if cluster in group)
-    beside = ", ".join(f"{one.signature} ({one.failures})" for one in alike if one is not cluster)
+    others = cluster.joined.others if cluster.joined else ()
+    beside = ", ".join(f"{one.signature} ({one.failures})" for one in others)
+    if cluster.joined and (unnamed := cluster.joined.forms - 1 - len(others)):
+        beside += f" and {unnamed} more"
     yield Hop(
         "clustered",
         "done",

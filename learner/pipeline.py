@@ -20,12 +20,12 @@ a candidate that was refused) is a value with a reason. People decide: the merge
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from learner import afterwards, ledger, made_again
+from learner import afterwards, habits, ledger, made_again
 from learner.decide import Tell, decide, made_by
 from learner.errors import Refused
 from learner.executor import gate
@@ -52,7 +52,7 @@ from learner.models import (
 )
 from learner.on_main import approved_blobs
 from learner.proposals.patterns import builtin
-from learner.report.metrics import Metrics, metrics
+from learner.report.metrics import KnownHabit, Metrics, metrics
 from learner.report.metrics import versions as version_metrics
 from learner.repository.git import Git
 from learner.runbook_file import RunbookFile, parse
@@ -291,8 +291,17 @@ def report(job: Job) -> Metrics:
     runs = [seen.book.analyses[run_id] for run_id in sorted(seen.book.analyses) if run_id >= week]
     usage = sum((Usage.model_validate(run["usage"], strict=False) for run in runs), Usage())
     return metrics(
-        seen.state.held("versions"), seen.memory, job.now, approved_blobs(job.git, seen.main), _latest(seen.book), usage
-    )
+        seen.state.held("versions"), seen.memory, job.now, approved_blobs(job.git, seen.main), _latest(seen.book), usage,
+        _habits(job, seen),
+    )  # fmt: skip
+
+
+def _habits(job: Job, seen: Seen) -> Iterator[KnownHabit]:
+    """What verified runs of every current runbook show besides, by runbook."""
+    least = job.settings.follow_up.optimisation_min_runs
+    for _, file in sorted(seen.runbooks.items()):
+        for habit in habits.found(seen.state.held("habits"), file, least):
+            yield KnownHabit(ref=file.runbook.ref, kind=habit.kind, step_id=habit.step_id, words=habit.words)
 
 
 def _latest(book: ledger.Ledger) -> tuple[Decision, ...]:

@@ -125,8 +125,6 @@ def show_decisions(decisions: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from learner.triage.clusters import join
-
     colours = {
         "proposed": "green",
         "rejected": "red",
@@ -139,16 +137,20 @@ def show_decisions(decisions: Any) -> None:
     table.add_column("failed", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
     table.add_column("why", overflow="fold")
-    decided = {decision.cluster.key: decision for decision in decisions}
-    for group in join([decision.cluster for decision in decisions]):
-        decision = min((decided[cluster.key] for cluster in group), key=lambda d: d.outcome != "proposed")
+    groups: dict[tuple[str, str], list[Decision]] = {}
+    for decision in sorted(decisions, key=lambda d: (-d.cluster.failures, d.cluster.key)):
+        joined = decision.cluster.joined
+        form = (decision.cluster.runbook_ref, joined.first if joined else decision.cluster.signature)
+        groups.setdefault(form, []).append(decision)
+    for group in groups.values():
+        decision = min(group, key=lambda d: d.outcome != "proposed")
         cluster = decision.cluster
         why = f"[dim]{decision.verdict.failure_type.value.replace('_', ' ')}[/dim]"
         if decision.outcome != "not_improvable":
             why += f" {escape(decision.reason[:200])}"
         failed = f"{cluster.failures} on {cluster.hosts} host{'' if cluster.hosts == 1 else 's'}"
-        if len(group) > 1:
-            failed = f"{sum(one.failures for one in group)} in {len(group)} near-equal forms"
+        if cluster.joined:
+            failed = f"{cluster.joined.failures} in {cluster.joined.forms} near-equal forms"
         table.add_row(
             cluster.runbook_ref,
             failed,
@@ -199,6 +201,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "signature": cluster.signature,
         "title": cluster.title,
         "failures": cluster.failures,
+        "near_equal": [one.model_dump() for one in cluster.joined.others] if cluster.joined else [],
         "execution_ids": list(cluster.evidence),
         "failure_type": verdict.failure_type.value,
         "confidence": verdict.confidence,

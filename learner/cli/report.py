@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 def command(repo: Path, remote: str, check: bool, issues: bool, no_forge: bool, as_json: bool) -> int:
     """Does v2 really beat v1? Verified success of every version, what people decided, and what waits.
 
+    Also failures that are shown as one since they differ in little, and, as low priority, what verified runs show to be
+    wasted or worn: steps that change nothing, second tries, growing durations, shorter ways.
+
     Alerts: review backlog, approval rate, a high-priority review that waits too long, and verified success that is
     lower after an improvement. Their limits stand under `alerts` in .github/learner.yml.
     """
@@ -72,6 +75,11 @@ def show(metrics: Metrics) -> None:
             f"for people: {one.client_id}, {one.failure_type.replace('_', ' ')}, {one.failures} failures of "
             f"{', '.join(one.runbooks)}: [dim]{escape(one.example)}[/dim]"
         )
+    for alike in metrics.near_equal:
+        out().print(
+            f"near-equal: {alike.ref}, {alike.failures} failures in {alike.forms} forms that are shown as one: "
+            f"[dim]{escape(alike.title)}[/dim]"
+        )
     if metrics.usage_this_week.model_calls:
         usage = metrics.usage_this_week
         out().print(
@@ -82,3 +90,5 @@ def show(metrics: Metrics) -> None:
         out().print(f"waiting: #{review.number} {review.ref}, {review.priority}, {review.age_hours:.1f} h")
     for ref in metrics.unverified:
         out().print(f"[yellow]{ref} is mostly unverified[/yellow]: its verification can't judge")
+    for habit in metrics.habits:
+        out().print(f"[dim]low priority: {habit.ref}: {escape(habit.words)}[/dim]")

@@ -108,6 +108,7 @@ def _failed(proposal: Proposal, evidence: Sequence[ExecutionResult]) -> str:
             f"| where | {where} |",
             f"| how often | {count(cluster.failures, 'failure')}, {count(cluster.hosts, 'host')}, "
             f"{count(cluster.clients, 'client')} ({clients or '–'}) |",
+            *_near(proposal),
             f"| when | {cluster.first_seen:%Y-%m-%d %H:%M} – {cluster.last_seen:%Y-%m-%d %H:%M} UTC |",
             f"| judged as | `{verdict.failure_type.value}`, confidence {verdict.confidence:.0%}, by {code(verdict.decided_by)} |",
             f"| because | {cell(verdict.reasoning)} |",
@@ -119,6 +120,20 @@ def _failed(proposal: Proposal, evidence: Sequence[ExecutionResult]) -> str:
             f"**Expected effect.** {prose(proposal.edit.expected_effect)}",
         ]
     )
+
+
+def _near(proposal: Proposal) -> list[str]:
+    """The row about near-equal signatures: what is shown as one with this failure, and that it was not replayed."""
+    joined = proposal.cluster.joined
+    if joined is None:
+        return []
+    forms = "; ".join(f"{code(one.signature)} {one.failures} × {cell(one.title, 120)}" for one in joined.others)
+    unnamed = joined.forms - 1 - len(joined.others)
+    more = f"; and {unnamed} more" if unnamed else ""
+    return [
+        f"| near-equal | {count(joined.failures, 'failure')} in {joined.forms} forms are shown as one; evidence and replay "
+        f"are of this form alone. The others: {forms}{more} |"
+    ]
 
 
 def _contrast(proposal: Proposal) -> str:

@@ -21,7 +21,9 @@ from learner.models.records import (
     Decision,
     FailureCluster,
     Finding,
+    Joined,
     Level,
+    NearForm,
     Operation,
     Proposal,
     Replay,
@@ -36,7 +38,7 @@ from learner.models.score import Interval, Score
 
 __all__ = [
     "CapabilityDiff", "CheckResult", "Closing", "Decision", "ExecutionResult", "ExecutionStatus", "Executor",
-    "FailureCluster", "FailureType", "Finding", "FollowUp", "Goto", "HostFacts", "Incident", "Interval", "Level", "Memory", "News", "Operation", "Parameter",
+    "FailureCluster", "FailureType", "Finding", "FollowUp", "Goto", "HostFacts", "Incident", "Interval", "Joined", "Level", "Memory", "NearForm", "News", "Operation", "Parameter",
     "Plan", "Proposal", "Remembered", "Replay", "ReplayedRun", "Retry", "Runbook", "RunbookEdit", "RunbookMetadata", "Score", "SkippedFile",
     "StateCapture", "Step", "StepExecution", "Usage", "Verdict", "Verification", "Word",
 ]  # fmt: skip

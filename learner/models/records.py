@@ -250,6 +250,26 @@ class Verdict(Strict):
     evidence: tuple[str, ...] = ()
 
 
+class NearForm(Strict):
+    """A cluster whose signature is near-equal to another's: the same failure in other words."""
+
+    signature: Text
+    title: Text
+    failures: Annotated[int, Field(ge=1), Integral]
+
+
+class Joined(Strict):
+    """What is known of the near-equal clusters that are shown as one."""
+
+    first: Text
+    """The signature of the largest: the same for all of them."""
+    forms: Annotated[int, Field(ge=2), Integral]
+    failures: Annotated[int, Field(ge=2), Integral]
+    """Of all of them."""
+    others: Annotated[tuple[NearForm, ...], Field(max_length=5)]
+    """The largest ones besides this."""
+
+
 class FailureCluster(Strict):
     """Failures of one runbook version that share a signature. Counts are of all, evidence is the first few."""
 
@@ -272,6 +292,8 @@ class FailureCluster(Strict):
     evidence: tuple[ExecutionId, ...]
     """The first ones by (started_at, execution_id)."""
     by_client: dict[str, Count] = {}
+    joined: Joined | None = None
+    """The near-equal ones it is shown with; None when it stands alone."""
 
     @property
     def runbook_ref(self) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -62,6 +62,29 @@ class ForPeople(Strict):
     example: str
 
 
+class NearEqual(Strict):
+    """Failures of one version that are shown as one, since they differ in a few words only."""
+
+    ref: RunbookRef
+    forms: Count
+    failures: Count
+    title: str
+    """The most frequent form."""
+    signatures: tuple[str, ...]
+    """Of the largest forms, the largest first."""
+
+
+class KnownHabit(Strict):
+    """What the verified runs of a current runbook show besides: nothing failed, so it is for people with time."""
+
+    ref: RunbookRef
+    kind: Literal["idle", "second-try", "slower", "shorter"]
+    step_id: str
+    """Empty for a whole way."""
+    words: str
+    priority: Literal["low"] = "low"
+
+
 class Metrics(Strict):
     """The report."""
 
@@ -77,6 +100,9 @@ class Metrics(Strict):
     unverified: tuple[RunbookRef, ...]
     """Versions whose runs are mostly unverified: they lack a verifier."""
     for_people: tuple[ForPeople, ...] = ()
+    near_equal: tuple[NearEqual, ...] = ()
+    habits: tuple[KnownHabit, ...] = ()
+    """Told whether or not `follow_up.optimisations` has them proposed."""
     usage_this_week: Usage = Usage()
     """What models were asked for, and about what it cost."""
 
@@ -173,6 +199,20 @@ def for_people(decisions: Iterable[Decision]) -> tuple[ForPeople, ...]:
     return tuple(sorted(found, key=lambda one: (-one.failures, one.client_id, one.failure_type)))
 
 
+def near_equal(decisions: Iterable[Decision]) -> tuple[NearEqual, ...]:
+    """What the latest decisions show as one, most failures first."""
+    found: dict[tuple[str, str], NearEqual] = {}
+    for decision in decisions:
+        cluster, joined = decision.cluster, decision.cluster.joined
+        if joined is None or cluster.signature != joined.first:
+            continue  # each group is told by its largest
+        signatures = (cluster.signature, *(one.signature for one in joined.others))
+        found[cluster.runbook_ref, joined.first] = NearEqual(
+            ref=cluster.runbook_ref, forms=joined.forms, failures=joined.failures, title=cluster.title, signatures=signatures
+        )  # fmt: skip
+    return tuple(sorted(found.values(), key=lambda one: (-one.failures, one.ref, one.signatures)))
+
+
 def metrics(
     held: Held,
     memory: Memory,
@@ -180,8 +220,10 @@ def metrics(
     approved_blobs: Mapping[str, frozenset[str]] | None = None,
     decisions: Iterable[Decision] = (),
     usage: Usage | None = None,
+    habits: Iterable[KnownHabit] = (),
 ) -> Metrics:
     """The report as of `now`. `decisions` are the latest run's, `usage` is the week's."""
+    decisions = tuple(decisions)
     counted = versions(held, approved_blobs)
     merged = [pull for pull in memory.pulls if pull.state == "merged"]
     rejected = [pull for pull in memory.pulls if pull.state == "closed" and "rejected:moot" not in pull.labels]
@@ -207,5 +249,7 @@ def metrics(
         versions=counted,
         unverified=tuple(v.ref for v in counted if v.runs >= 3 and v.unverified * 2 > v.runs),
         for_people=for_people(decisions),
+        near_equal=near_equal(decisions),
+        habits=tuple(habits),
         usage_this_week=usage or Usage(),
     )
