@@ -2,6 +2,7 @@
 
 reverts()         a merged version that proved worse than its parent: the parent's text as the next version
 candidates()      a merged edit that proved better: a repair pattern, so that it helps other runbooks and clients too
+answers()         reviews that ask for changes and get no revision: each is told so, once
 optimisations()   what verified runs show to be wasted or worn, where a machine may propose the change
 
 Each of them becomes one pull request that a person decides on, or says why not. Values in, values out, and no model is
@@ -19,7 +20,7 @@ from learner.decide import Scene
 from learner.errors import LearnerError
 from learner.habits import Habit, edit_for, found
 from learner.habits.found import evidence_of
-from learner.models import ExecutionResult, FollowUp, Level, Memory, Remembered, RunbookEdit, RunbookMetadata
+from learner.models import Answer, ExecutionResult, FollowUp, Level, Memory, Remembered, RunbookEdit, RunbookMetadata
 from learner.proposals import edit as edits
 from learner.proposals.candidate import NotGeneral, candidate
 from learner.proposals.merged import Improvement
@@ -146,6 +147,17 @@ def _candidate(scene: Scene, one: Improvement, known: Sequence[Pattern]) -> Foll
     return base.model_copy(update={
         "outcome": "proposed", "path": made.path, "content": made.text, "pattern_id": made.id, "edit": one.edit,
     })  # fmt: skip
+
+
+def answers(memory: Memory, unrevised: Collection[int] = ()) -> tuple[Answer, ...]:
+    """An answer to every review that asks for changes of what is made by rule, or of one of `unrevised`, the pull
+    requests for which no revision was found. Where a person committed, the branch is theirs."""
+    return tuple(
+        Answer(number=pull.number, review_id=asking.review_id)
+        for pull in memory.open
+        if (pull.kind != "improvement" or pull.number in unrevised) and not pull.touched_by_person
+        for asking in pull.unanswered
+    )
 
 
 def optimisations(scene: Scene, taken: Collection[str]) -> tuple[FollowUp, ...]:

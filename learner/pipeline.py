@@ -166,6 +166,7 @@ def plan(job: Job, seen: Seen | None = None) -> Plan:
         follow_ups=(*back, *afterwards.bounded(others, left)),
         closings=_moot(seen),
         news=_news(seen.memory, decisions),
+        answers=afterwards.answers(seen.memory, {d.revises for d in decisions if d.revises and _in_vain(d)}),
         skipped=(*seen.collected.skipped, *seen.broken),
         unverified=mostly_unverified(seen.state),
         usage=sum((decision.usage for decision in decisions), Usage()),
@@ -188,7 +189,7 @@ def apply(job: Job, planned: Plan, seen: Seen | None = None) -> Learned:
         else:
             ready.append((one, publishing.prepare(job.git, one.offer, seen.main, job.author, one.asked)))
     _write_down(job, planned, seen.book, [(one, prepared) for one, prepared in ready], seen.state.canonical())
-    if job.gateway is None or not (ready or planned.closings or planned.news):
+    if job.gateway is None or not (ready or planned.closings or planned.news or planned.answers):
         return Learned(planned, tuple(left))
     heads = known_heads(seen.book) | {prepared.commit for _, prepared in ready}
     done = list(left)
@@ -200,7 +201,7 @@ def apply(job: Job, planned: Plan, seen: Seen | None = None) -> Learned:
         if one.asked is not None and one.proposal is not None and published.action == "revised":
             publishing.answer(job.gateway, one.asked, one.proposal)
         done.append(published)
-    done += publishing.follow_up(job.gateway, planned)
+    done += publishing.follow_up(job.gateway, planned, seen.memory)
     return Learned(planned, tuple(done))
 
 
@@ -235,9 +236,10 @@ def mostly_unverified(state: State) -> tuple[str, ...]:
     return tuple(v.ref for v in version_metrics(state.held("versions")) if v.unverified * 2 > v.runs)
 
 
-def _passing(reason: str) -> bool:
-    """Whether a try failed for something that may be over by the next run."""
-    return "model_unreachable" in reason or "model_budget" in reason
+def _in_vain(decision: Decision) -> bool:
+    """Whether drafting led to nothing, for a reason that is not over by the next run."""
+    passing = "model_unreachable" in decision.reason or "model_budget" in decision.reason
+    return decision.outcome in ("rejected", "no_proposal") and not passing
 
 
 def _write_down(
@@ -255,7 +257,7 @@ def _write_down(
         held["proposals"][one.fingerprint] = {"branch": prepared.branch, "head": prepared.commit, **one.kept}
     for decision in planned.decisions:
         cluster = decision.cluster
-        if decision.outcome in ("rejected", "no_proposal") and not _passing(decision.reason):
+        if _in_vain(decision):
             held = review(cluster.runbook_ref)
             held["attempts"] = {**held.get("attempts", {})}
             held["attempts"][cluster.signature] = {

@@ -95,7 +95,7 @@ def show_learned(learned: Any) -> None:
     show_decisions(learned.plan.decisions)
     show_follow_ups(learned.plan.follow_ups)
     for published in learned.published:
-        if published.action in ("opened", "revised", "updated", "closed"):
+        if published.action in ("opened", "revised", "answered", "updated", "closed"):
             out().print(
                 f"[green]{published.action}[/green] #{published.number} {published.runbook_ref} {published.url or ''}"
             )

@@ -197,7 +197,7 @@ def _decide(proposal: Proposal) -> str:
             "## How to decide",
             "",
             "- **Merge** (with a merge commit) and executors run this version from their next fetch on.",
-            "- **Request changes**, with words on the lines: the learner revises and answers.",
+            "- **Request changes**, with words on the lines: the learner revises and answers, or says that it can't.",
             "- **Commit** to this branch yourself: the learner then keeps off it.",
             "- **Close** it, with a reason as a comment: this fix is then not proposed again for this failure, "
             f"until somebody adds the label `{REVIVE}`. A label such as `rejected:wrong` or `rejected:dangerous` counts in the report.",

@@ -73,7 +73,7 @@ def _revert(
         _made("By comparing verified success of the two versions, without a model.", up),
         _decide(
             "**Merge** (with a merge commit) and executors run the old text again, as the new version, from their next fetch on.",
-            "**Commit** to this branch yourself when a part of the edit should stay. The learner does not revise this one.",
+            "**Commit** to this branch yourself when a part of the edit should stay. The learner does not revise this one; a review that asks for changes is told so.",
             f"{_REMEMBERED} for {old.ref}.",
         ),
     ]
@@ -112,7 +112,7 @@ def _pattern(up: FollowUp) -> list[str]:
         ),
         _decide(
             "**Merge** and the learner knows this repair from its next run on.",
-            "**Commit** to this branch yourself to make it narrower or wider. The learner does not revise this one.",
+            "**Commit** to this branch yourself to make it narrower or wider. The learner does not revise this one; a review that asks for changes is told so.",
             f"{_REMEMBERED} for {up.ref}.",
         ),
     ]
@@ -140,7 +140,7 @@ def _optimisation(up: FollowUp, old: Runbook, new: Runbook, links: Links) -> lis
         _made("From verified runs alone, without a model.", up),
         _decide(
             "**Merge** (with a merge commit) and executors run this version from their next fetch on.",
-            "**Commit** to this branch yourself to change it. The learner does not revise this one.",
+            "**Commit** to this branch yourself to change it. The learner does not revise this one; a review that asks for changes is told so.",
             f"{_REMEMBERED}, whatever the runbook's version. `follow_up.optimisations: false` turns all of this kind off.",
         ),
     ]

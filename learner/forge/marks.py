@@ -14,6 +14,7 @@ PREFIX = "learner/"
 LABELS = ("learner", "runbook-improvement")
 REVIVE = "learner:revive"
 REJECTED = "rejected:"
+_ANSWER = re.compile(r"<!-- learner:answer-(?P<review>[0-9]{1,18}) -->")
 _HIDDEN = re.compile(r"\A<!-- learner:proposal (?P<json>\{.*\}) -->\s*$", re.MULTILINE)
 
 
@@ -76,6 +77,17 @@ def revealed(body: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return held if isinstance(held, dict) else None
+
+
+def answer_mark(review_id: int) -> str:
+    """What a comment that answers a review is known by."""
+    return f"answer-{review_id}"
+
+
+def answers(comment: str) -> int | None:
+    """The review that a comment of the learner's answers; None when it answers none."""
+    match = _ANSWER.match(comment)
+    return int(match["review"]) if match else None
 
 
 def labels(proposal: Proposal) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from learner.forge.gateway import Gateway, Pull, Said
-from learner.forge.marks import PREFIX, revealed
-from learner.models.memory import Memory, Remembered, Word
+from learner.forge.marks import PREFIX, answers, revealed
+from learner.models.memory import Asking, Memory, Remembered, Word
 
 
 def recall(gateway: Gateway, known_heads: frozenset[str]) -> Memory:
@@ -32,6 +32,7 @@ def recall(gateway: Gateway, known_heads: frozenset[str]) -> Memory:
 def _remembered(gateway: Gateway, pull: Pull, held: dict[str, Any], known_heads: frozenset[str]) -> Remembered | None:
     # What was decided long ago and merged is only counted; what people said matters while it is open or was refused.
     said = gateway.said(pull) if pull.state != "merged" else []
+    answered = {answers(one.body) for one in said if one.kind == "comment" and one.login == pull.author}
     words = [word for word in said if not word.is_bot and word.login != pull.author and gateway.may_write(word.login)]
     try:
         return Remembered(
@@ -63,6 +64,11 @@ def _remembered(gateway: Gateway, pull: Pull, held: dict[str, Any], known_heads:
                 for word in words
                 if word.body.strip()
             ),
+            unanswered=tuple(
+                Asking(review_id=word.identifier, login=word.login)
+                for word in _verdicts(words, pull.head)
+                if word.verdict == "CHANGES_REQUESTED" and word.identifier not in answered
+            ),
             failure_type=str(held.get("failure_type")) if held.get("failure_type") else None,
             proposer=str(held.get("proposer", "")),
             kind=held.get("kind", "improvement"),
@@ -78,7 +84,15 @@ def _priority(pull: Pull) -> Literal["high", "medium", "low"]:
 
 
 def _verdict(words: list[Said], head: str) -> Literal["approved", "changes_requested", "none"]:
-    """The newest verdict of each reviewer; one who wants changes outweighs those who approve.
+    """One reviewer who wants changes outweighs those who approve."""
+    verdicts = {word.verdict for word in _verdicts(words, head)}
+    if "CHANGES_REQUESTED" in verdicts:
+        return "changes_requested"
+    return "approved" if "APPROVED" in verdicts else "none"
+
+
+def _verdicts(words: list[Said], head: str) -> list[Said]:
+    """The newest verdict of each reviewer.
 
     An approval or a request counts for the commit it was given on: what came after answers it.
     """
@@ -86,7 +100,4 @@ def _verdict(words: list[Said], head: str) -> Literal["approved", "changes_reque
     for word in words:
         if word.kind == "review" and word.verdict in ("APPROVED", "CHANGES_REQUESTED", "DISMISSED"):
             newest[word.login] = word
-    verdicts = {word.verdict for word in newest.values() if word.commit in (None, head)}
-    if "CHANGES_REQUESTED" in verdicts:
-        return "changes_requested"
-    return "approved" if "APPROVED" in verdicts else "none"
+    return [word for word in newest.values() if word.commit in (None, head)]

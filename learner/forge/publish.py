@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from learner.errors import GitError
+from learner.forge import answers, follow_up_page
 from learner.forge import body as page
-from learner.forge import follow_up_page
 from learner.forge.escape import code, prose
 from learner.forge.gateway import Gateway, Pull
-from learner.forge.marks import PREFIX, labels, labels_of_follow_up
+from learner.forge.marks import PREFIX, answer_mark, labels, labels_of_follow_up
 from learner.models.follow_up import FollowUp
-from learner.models.memory import Remembered
+from learner.models.memory import Memory, Remembered
 from learner.models.plan import Plan
 from learner.models.records import Proposal
 from learner.repository import objects, refs
@@ -57,7 +57,7 @@ class Published:
     """What became of one proposal or pull request on the forge."""
 
     runbook_ref: str
-    action: Literal["opened", "updated", "unchanged", "revised", "closed", "left"]
+    action: Literal["opened", "updated", "unchanged", "revised", "answered", "closed", "left"]
     number: int | None = None
     url: str | None = None
     reason: str = ""
@@ -157,9 +157,10 @@ def close_moot(gateway: Gateway, pull: Pull, reason: str) -> Published:
     return Published(pull.branch, "closed", pull.number, pull.url, reason)
 
 
-def follow_up(gateway: Gateway, plan: Plan) -> list[Published]:
-    """Close what `main` made moot, and say on open pull requests how much more evidence came in."""
-    if not plan.closings and not plan.news:
+def follow_up(gateway: Gateway, plan: Plan, memory: Memory) -> list[Published]:
+    """Close what `main` made moot, say on open pull requests how much more evidence came in, and answer reviews that
+    get no revision; of these only what `memory` holds as unanswered, and in words that no plan brings."""
+    if not (plan.closings or plan.news or plan.answers):
         return []
     open_now = {pull.number: pull for pull in gateway.pulls(PREFIX) if pull.state == "open"}
     done = [
@@ -174,4 +175,10 @@ def follow_up(gateway: Gateway, plan: Plan) -> list[Published]:
             done.append(
                 Published(pull.title.split(":")[0], "updated" if changed else "unchanged", pull.number, pull.url)
             )
+    wanted = {(answer.number, answer.review_id) for answer in plan.answers}
+    for held in memory.open:
+        for asking in held.unanswered:
+            if (held.number, asking.review_id) in wanted and (pull := open_now.get(held.number)) is not None:
+                gateway.note(pull, answer_mark(asking.review_id), answers.words(held, asking))
+                done.append(Published(held.ref, "answered", pull.number, pull.url))
     return done

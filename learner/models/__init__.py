@@ -14,8 +14,8 @@ from learner.models.execution import (
 )
 from learner.models.follow_up import FollowUp
 from learner.models.incident import Incident
-from learner.models.memory import Memory, Remembered, Word
-from learner.models.plan import Closing, News, Plan
+from learner.models.memory import Asking, Memory, Remembered, Word
+from learner.models.plan import Answer, Closing, News, Plan
 from learner.models.records import (
     CapabilityDiff,
     Decision,
@@ -37,7 +37,7 @@ from learner.models.runbook import Goto, Parameter, Retry, Runbook, RunbookMetad
 from learner.models.score import Interval, Score
 
 __all__ = [
-    "CapabilityDiff", "CheckResult", "Closing", "Decision", "ExecutionResult", "ExecutionStatus", "Executor",
+    "Answer", "Asking", "CapabilityDiff", "CheckResult", "Closing", "Decision", "ExecutionResult", "ExecutionStatus", "Executor",
     "FailureCluster", "FailureType", "Finding", "FollowUp", "Goto", "HostFacts", "Incident", "Interval", "Joined", "Level", "Memory", "NearForm", "News", "Operation", "Parameter",
     "Plan", "Proposal", "Remembered", "Replay", "ReplayedRun", "Retry", "Runbook", "RunbookEdit", "RunbookMetadata", "Score", "SkippedFile",
     "StateCapture", "Step", "StepExecution", "Usage", "Verdict", "Verification", "Word",

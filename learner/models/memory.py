@@ -19,6 +19,13 @@ class Word(Strict):
     comment_id: Count = 0
 
 
+class Asking(Strict):
+    """A review by a person with write access that asks for changes of the newest commit."""
+
+    review_id: Count
+    login: Text
+
+
 class Remembered(Strict):
     """One pull request of the learner's, as the forge holds it now."""
 
@@ -47,6 +54,8 @@ class Remembered(Strict):
     """A commit on its branch is not the learner's own: the learner keeps off."""
     words: tuple[Word, ...] = ()
     """Of people with write access; other people's are not kept."""
+    unanswered: tuple[Asking, ...] = ()
+    """Reviews that ask for changes and that the learner has said nothing to."""
     failure_type: str | None = None
     proposer: str = ""
     """`patterns/<pattern id>`, a model's name, or empty where the page does not say."""

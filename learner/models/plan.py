@@ -25,6 +25,13 @@ class Closing(Strict):
     reason: Text
 
 
+class Answer(Strict):
+    """A review that asks for changes and gets an answer instead of a revision."""
+
+    number: Count
+    review_id: Count
+
+
 class Plan(Strict):
     """Everything `learn` decided, written down: what `apply` checks again and carries out."""
 
@@ -36,6 +43,7 @@ class Plan(Strict):
     decisions: tuple[Decision, ...] = ()
     closings: tuple[Closing, ...] = ()
     news: tuple[News, ...] = ()
+    answers: tuple[Answer, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     unverified: tuple[str, ...] = ()
     """Runbook versions whose runs are mostly unverified."""

@@ -21,6 +21,7 @@ from learner.models import (
     FailureType,
     Finding,
     Level,
+    Memory,
     News,
     Plan,
     Proposal,
@@ -217,13 +218,13 @@ def test_more_evidence_is_one_comment_kept_up_to_date_and_moot_ones_are_closed(p
     assert published.number is not None
     plan = Plan(run_id="r", created_at=NOW, telemetry_commit=None, main_commit=None,
                 news=(News(number=published.number, failures=4, newest=("exec-20261122-01JDABCD",)),))  # fmt: skip
-    assert [p.action for p in publish.follow_up(place.gateway(), plan)] == ["updated"]
-    assert [p.action for p in publish.follow_up(place.gateway(), plan)] == ["unchanged"]
+    assert [p.action for p in publish.follow_up(place.gateway(), plan, Memory())] == ["updated"]
+    assert [p.action for p in publish.follow_up(place.gateway(), plan, Memory())] == ["unchanged"]
     moot = plan.model_copy(
         update={"news": (), "closings": (Closing(number=published.number, reason="main holds v2."),)}
     )
-    assert [p.action for p in publish.follow_up(place.gateway(), moot)] == ["closed"]
-    assert publish.follow_up(place.gateway(), moot) == []
+    assert [p.action for p in publish.follow_up(place.gateway(), moot, Memory())] == ["closed"]
+    assert publish.follow_up(place.gateway(), moot, Memory()) == []
 
 
 def test_a_person_merges_and_a_machine_can_not(place: Place) -> None:
