@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import random
 import re
 import shutil
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -131,18 +131,29 @@ def _crowd(folder: Path, writers: int, seconds: float, *, counts: bool) -> Itera
 
 
 def _run(writers: int, seconds: float, writer: Callable[[int, float, _Tally], None]) -> _Tally:
-    tallies = [_Tally() for _ in range(writers)]
+    """What all writers counted together. Each is a process, as hosts share neither a machine nor an interpreter."""
+    processes = multiprocessing.get_context("fork")
     end = time.monotonic() + seconds
-    threads = [threading.Thread(target=writer, args=(i, end, tally)) for i, tally in enumerate(tallies)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    counted: multiprocessing.Queue[_Tally] = processes.Queue()
+
+    def count(index: int) -> None:
+        tally = _Tally()
+        try:
+            writer(index, end, tally)
+        finally:
+            counted.put(tally)
+
+    started = [processes.Process(target=count, args=(index,)) for index in range(writers)]
+    for process in started:
+        process.start()
     whole = _Tally()
-    for tally in tallies:
+    for tally in (counted.get() for _ in started):
         whole.latencies += tally.latencies
         whole.results += tally.results
         whole.retries += tally.retries
+    for process in started:
+        process.join()
+        assert process.exitcode == 0
     return whole
 
 
