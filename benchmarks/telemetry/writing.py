@@ -69,9 +69,10 @@ def _append(folder: Path, little: int, large: int, *, counts: bool) -> Figure:
         hosts.append((Spool(folder / f"append-{count}-spool"), clone, []))
     for number in range(25):
         for spool, clone, took in hosts:  # in turn, so that the machine's moods hit both
-            spool.add(result(900_000_000 + number))
+            spool.add(result(900_000_000 + number).model_copy(update={"client_id": "acme"}))
             with timed() as seconds:
-                _push(spool, clone, "bench")
+                pushed = _push(spool, clone, "bench")
+            assert pushed.sent == 1, pushed
             took.append(seconds()[0])
             spool.purge([entry.execution_id for entry in spool.pending()])
     medians = [statistics.median(took[3:]) for _, _, took in hosts]
