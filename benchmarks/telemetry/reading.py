@@ -67,7 +67,7 @@ def figures(folder: Path, small: int, large: int, *, full: bool) -> Iterator[Fig
     yield from _full_pass(plain, shuffled, counts=full)
     # one pass over the large one serves all: it is measured in a process of its own and leaves its state behind
     megabytes, large_state = _measured_pass(big)
-    yield most(f"memory of a pass over {large:,}", megabytes, 400, " MB", counts=full)
+    yield most(f"memory of a pass over {large:,}, workers and all", megabytes, 400, " MB", counts=full)
     sides = ((plain, small, _measured_pass(plain)[1]), (big, large, large_state))
     yield from _increment(sides, counts=full)
     yield from _lean(sides, counts=full)
@@ -191,15 +191,8 @@ def _whole(git: Git) -> int:
 
 
 def _measured_pass(git: Git) -> tuple[float, State]:
-    """The most memory in MB that a full pass holds, in a process of its own, and the state it gave."""
-    code = (
-        "import sys; from pathlib import Path; from benchmarks.telemetry import reading, table\n"
-        "from learner.repository.git import Git\n"
-        "git = Git(Path(sys.argv[1]))\n"
-        "found = reading.collect(git, git.resolve('telemetry'), reading.FOLDS, None)\n"
-        "print(table.peak_megabytes()); print(found.state.canonical())"
-    )
-    argv = [sys.executable, "-c", code, str(git.path)]
+    """The most memory in MB that a full pass holds, its workers' with it, and the state it gave."""
+    argv = [sys.executable, "-m", "benchmarks.telemetry.one_pass", str(git.path)]
     said = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.decode()
     megabytes, _, state = said.partition("\n")
     parsed = State.parse(state)

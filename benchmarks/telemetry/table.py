@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -72,8 +71,3 @@ def median_seconds(run: Callable[[], object], times: int) -> float:
             run()
         seconds.append(took()[0])
     return statistics.median(seconds)
-
-
-def peak_megabytes() -> float:
-    """The most memory this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
