@@ -50,4 +50,4 @@ class Level:
     bytes: int
     """On disk."""
     oldest: datetime | None
-    """When the first of what waits was started."""
+    """Since when the one that waits longest does; None when nothing waits."""

@@ -10,11 +10,13 @@ The name tells all that sending needs, and the blob id in it tells whether the b
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,8 @@ from learner.telemetry.parse import MAX_BYTES, encoded
 
 _SETTLED_SECONDS = 60.0
 """A temporary file this old has no writer any more."""
+_LOOKED_SECONDS = 1.0
+"""While far less waits than may, what others add in so long fills no disk: looking through it for every result would."""
 _LOOSE_MOST = 2000
 _LOOSE_KEPT = 200
 _LOOSE_SECONDS = 86_400.0
@@ -62,6 +66,8 @@ class Spool:
         self._pending, self._tmp, self._aside = path / "pending", path / "tmp", path / "aside"
         self._packs = Packs(path / "packs", step)
         self._urgent = path / "urgent"
+        self._seen = (0, 0, -math.inf)
+        """How many files waited and how many bytes in all when that was looked at last, and when, in seconds."""
         try:
             for folder in (self._pending, self._tmp, self._aside, path / "packs"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -123,12 +129,12 @@ class Spool:
     def level(self) -> Level:
         """How full it is."""
         names = self._names()
-        sizes = (_size(self._pending / name) for name, pack in names.items() if pack is None)
-        oldest = min(names, default=None)
+        loose = self._loose()
+        since = min([*(stat.st_mtime for stat in loose), *self._packs.since()], default=None)
         return Level(
             len(names),
-            sum(sizes) + self._packs.size(),
-            datetime.strptime(oldest[:10], "%Y-%m-%d").replace(tzinfo=UTC) if oldest else None,
+            sum(stat.st_size for stat in loose) + self._packs.size(),
+            None if since is None else datetime.fromtimestamp(since, UTC),
         )
 
     def pending(self) -> list[Entry]:
@@ -174,7 +180,7 @@ class Spool:
             self._step("purged one")
         if packed:
             with locked(self.path / "lock"):
-                self._packs.drop(packed)
+                self._packs.drop(packed, self._set_aside)
         return len(entries)
 
     def refuse(self, entry: Entry, reason: str) -> None:
@@ -232,15 +238,13 @@ class Spool:
         match = NAME.fullmatch(name)
         assert match
         sign = f"~{match[2]}~{match[3]}~"
-        return [other for other in self._names() if sign in other]
+        # no more than a look at names: this is asked for every result, however many wait
+        return [other for names in (os.listdir(self._pending), self._packed()) for other in names if sign in other]
 
     def _names(self) -> dict[str, Path | None]:
         """Entry name → its pack, None for one that has a file of its own."""
-        for pack, problem in self._packs.damaged():
-            self._set_aside(pack, f"a pack that can't be opened: {problem}")
-        names: dict[str, Path | None] = {
-            name: pack for name, pack in self._packs.names().items() if NAME.fullmatch(name)
-        }
+        packed = self._packed()
+        names: dict[str, Path | None] = {name: pack for name, pack in packed.items() if NAME.fullmatch(name)}
         for name in os.listdir(self._pending):
             if NAME.fullmatch(name):
                 names[name] = None
@@ -248,29 +252,49 @@ class Spool:
                 self._set_aside(self._pending / name, "no name that the spool gives")
         return names
 
+    def _packed(self) -> dict[str, Path]:
+        """Entry name → its pack; packs that can't be opened are set aside."""
+        packed, damaged = self._packs.names()
+        for pack, problem in damaged.items():
+            self._set_aside(pack, f"a pack that can't be opened: {problem}")
+        return packed
+
     def _make_room(self, wanted: int) -> None:
         """Pack the oldest when much or old is waiting.
 
         Raises: `LearnerError` when even packed it is too much.
         """
-        with os.scandir(self._pending) as listing:
-            loose = [file.stat() for file in listing]
+        many, size, looked = self._seen
+        if many < _LOOSE_MOST and size + wanted < self.max_bytes // 8 and time.monotonic() - looked < _LOOKED_SECONDS:
+            self._seen = many + 1, size + wanted, looked
+            return
+        loose = self._loose()
         size = sum(stat.st_size for stat in loose)
-        old = sum(stat.st_mtime < time.time() - _LOOSE_SECONDS for stat in loose)
+        before = time.time() - _LOOSE_SECONDS
+        old = sum(stat.st_mtime < before for stat in loose)
         if old > _LOOSE_KEPT or len(loose) > _LOOSE_MOST or size + wanted > self.max_bytes // 4:
             self._pack(_LOOSE_KEPT if len(loose) > 2 * _LOOSE_KEPT else len(loose) // 2)
-        taken = self._taken()
+            loose = self._loose()
+        taken = sum(stat.st_size for stat in loose) + self._packs.size()
         if taken + wanted > self.max_bytes:
             self._pack(0)
-            taken = self._taken()
+            loose = self._loose()
+            taken = sum(stat.st_size for stat in loose) + self._packs.size()
+        self._seen = len(loose) + 1, taken + wanted, time.monotonic()
         if taken + wanted > self.max_bytes:
             raise LearnerError(
                 f"spool {self.path} is full: {taken} of {self.max_bytes} bytes wait to be sent",
                 "nothing was dropped; see why `learner telemetry push` does not get through, or raise spool_limits.max_bytes",
             )
 
-    def _taken(self) -> int:
-        return sum(_size(file) for file in self._pending.iterdir()) + self._packs.size()
+    def _loose(self) -> list[os.stat_result]:
+        """Of every pending file; one that another process takes away meanwhile counts no more."""
+        found = []
+        with os.scandir(self._pending) as listing:
+            for file in listing:
+                with suppress(FileNotFoundError):
+                    found.append(file.stat())
+        return found
 
     def _pack(self, kept: int) -> None:
         """Pack all but the newest `kept`."""
@@ -278,11 +302,17 @@ class Spool:
             loose = sorted(name for name in os.listdir(self._pending) if NAME.fullmatch(name))
             old = loose[: len(loose) - kept]
             for names in (old[i : i + MOST] for i in range(0, len(old), MOST)):
-                there = [name for name in names if (self._pending / name).exists()]
-                self._packs.write((name, (self._pending / name).read_bytes()) for name in there)
-                for name in there:
+                since = min((_since(self._pending / name) for name in names), default=0.0)
+                self._packs.write(self._held(names), since)
+                for name in names:
                     (self._pending / name).unlink(missing_ok=True)
                 self._step("loose dropped")
+
+    def _held(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """(name, bytes) of pending files; without those that whoever sends has taken out meanwhile."""
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield name, (self._pending / name).read_bytes()
 
     def _recover(self) -> None:
         """What a killed writer had written whole is taken up; what it had not is set aside."""
@@ -311,11 +341,11 @@ class Spool:
             reason_file.unlink(missing_ok=True)
 
 
-def _size(file: Path) -> int:
+def _since(file: Path) -> float:
     try:
-        return file.stat().st_size
+        return file.stat().st_mtime
     except FileNotFoundError:
-        return 0
+        return time.time()
 
 
 def _unusable(path: Path, e: OSError) -> LearnerError:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import time
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from learner.errors import LearnerError
 from learner.models import ExecutionResult
+from learner.telemetry.packs import Packs
 from learner.telemetry.parse import encoded
 from learner.telemetry.spool import Spool
 from tests.telemetry.conftest import World, numbered
@@ -32,7 +34,8 @@ def test_the_oldest_are_packed_before_anything_is_refused(tmp_path: Path) -> Non
     level = spool.level()
     assert level.waiting == 130
     assert level.bytes < 1 << 20 < 130 * len(encoded(large(1)))
-    assert level.oldest == datetime(2026, 11, 22, tzinfo=UTC)
+    assert level.oldest is not None
+    assert abs((datetime.now(UTC) - level.oldest).total_seconds()) < 600, "how long it waits, not when it ran"
     assert [entry.bytes for entry in spool.pending()] == [encoded(large(number)) for number in range(130)]
     assert spool.quarantined() == ()
 
@@ -57,7 +60,7 @@ def test_what_is_a_day_old_is_packed(tmp_path: Path) -> None:
     for number in range(210):
         old = spool.add(numbered(number))
         os.utime(old, (time.time() - 90_000,) * 2)
-    spool.add(numbered(999))
+    Spool(tmp_path).add(numbered(999))
     assert len(list((tmp_path / "packs").iterdir())) == 1
     assert spool.level().waiting == 211
 
@@ -111,3 +114,59 @@ def test_killed_while_packing_loses_and_doubles_nothing(tmp_path: Path) -> None:
         killed_at(at, lambda step, path=path: pack(path, step))
         ids = [entry.execution_id for entry in Spool(path).pending()]
         assert ids == [f"exec-20261122-{number:04d}" for number in range(count)]
+
+
+def test_what_waits_keeps_its_age_when_it_is_packed_and_when_others_leave_the_pack(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    long_ago = time.time() - 9 * 86_400
+    for number in range(210):
+        os.utime(spool.add(numbered(number)), (long_ago,) * 2)
+    spool = Spool(tmp_path)
+    spool.ready()
+    spool.purge(["exec-20261122-0000"])
+    assert len(list((tmp_path / "packs").iterdir())) == 1
+    assert spool.level().oldest == datetime.fromtimestamp(long_ago, UTC)
+
+
+def test_damage_inside_a_pack_costs_what_is_damaged_and_stops_nothing(world: World) -> None:
+    folder = world.path / "web-1-spool"
+    filled(folder)
+    [first, *_] = sorted((folder / "packs").iterdir())
+    with zipfile.ZipFile(first) as pack:
+        hurt = pack.infolist()[:2]
+    raw = bytearray(first.read_bytes())
+    for one in hurt:
+        start = one.header_offset + 30 + len(one.filename)
+        raw[start : start + 20] = b"\xff" * 20
+    first.write_bytes(raw)
+    # the pack is written anew without the damaged ones, so the rest of it goes with the next push
+    assert world.push("web-1").sent + world.push("web-1").sent == 128
+    told = "".join(f"{one.path} {one.reason}" for one in world.spool("web-1").quarantined())
+    assert all(one.filename in told for one in hurt)
+    assert world.fold().results == 128
+    assert world.push("web-1").remaining == 0
+
+
+def test_a_spool_that_is_emptied_while_another_packs_it_loses_nothing(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    for number in range(210):
+        os.utime(spool.add(numbered(number)), (time.time() - 90_000,) * 2)
+    gone = min((tmp_path / "pending").iterdir())
+    gone.unlink()
+    gone.symlink_to(tmp_path / "nowhere")  # listed, and no longer there: what one sees whom another overtakes
+    Spool(tmp_path).add(numbered(999))
+    assert len(list((tmp_path / "packs").iterdir())) == 1
+    assert len(spool.pending()) == 210
+
+
+def test_a_result_costs_the_same_however_many_wait(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    packs = Packs(tmp_path / "packs", lambda _step: None)
+    for number in range(20):
+        entries = ((f"2026-11-22~acme~exec-20261121-{number:02}{i:03}~{i:040x}.json", b"{}") for i in range(1000))
+        packs.write(entries, time.time())
+    begun = time.process_time()
+    for number in range(40):
+        spool.add(numbered(number))
+    assert time.process_time() - begun < 2.0, "20,000 that wait are not looked through for each"
+    assert spool.level().waiting == 20_040
