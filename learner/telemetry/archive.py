@@ -102,6 +102,8 @@ def archive(
                 raise LearnerError(
                     f"{lost[0]} did not survive being archived", "nothing was changed; please report this"
                 )
+            for path in sorted({path for path, _ in files} - blobs.keys()):
+                told(f"{path} stays: it is no result that this version can read")
             if not taken:
                 continue
             changes |= dict.fromkeys((path for path, _ in taken), None)
@@ -125,14 +127,22 @@ def archive(
 
 
 def _rows(git: Git, tip: str, month: str, files: list[tuple[str, str]]) -> Iterator[parquet.Row]:
-    """What the month's archive will hold: what it held, and the files; what is no result stays where it is."""
+    """What the month's archive will hold: what it held, and the files; what is no result stays where it is.
+
+    Raises: `LearnerError` when the archive holds what can't be read as a result any more.
+    """
     held = git.listing(tip, parquet_path(month)).get(parquet_path(month))
     seen: set[str] = set()
     for path, raw in parquet.read_from(git, held) if held else ():
         seen.add(path)
         found = parse.placed(path, raw, len(raw))
-        if isinstance(found, ExecutionResult):
-            yield raw, found
+        if not isinstance(found, ExecutionResult):
+            # what an earlier version took for a result must not be lost because this one does not
+            raise LearnerError(
+                f"{parquet_path(month)} holds what this version can't read: {path}: {found}",
+                "nothing was changed; archive with the version that wrote it",
+            )
+        yield raw, found
     for path, content in stream(git, files):
         found = parse.placed(path, content or b"", len(content or b""))
         if path not in seen and content is not None and isinstance(found, ExecutionResult):

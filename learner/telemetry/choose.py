@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from learner.errors import LearnerError
 from learner.models.execution import ExecutionResult
@@ -26,8 +26,13 @@ class Choice:
     """First day, `YYYY-MM-DD`, UTC."""
 
     def __post_init__(self) -> None:
-        if self.since and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", self.since):
-            raise LearnerError(f"--since {self.since}: no date", "write it as 2026-11-22")
+        if self.since:
+            try:
+                datetime.strptime(self.since, "%Y-%m-%d")
+            except ValueError as e:
+                raise LearnerError(f"--since {self.since}: no date", "write it as 2026-11-22") from e
+            if len(self.since) != 10:
+                raise LearnerError(f"--since {self.since}: no date", "write it as 2026-11-02, with both zeros")
 
     def path(self, path: str) -> bool:
         """Whether what lies at `path` can be meant, as far as the path tells."""

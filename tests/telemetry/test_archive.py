@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,17 @@ from hypothesis import strategies as st
 from learner.errors import LearnerError
 from learner.models import ExecutionResult
 from learner.repository.git import init
+from learner.repository.objects import blob_id
 from learner.telemetry import branch
 from learner.telemetry.archive import Archived, archive, due
+from learner.telemetry.choose import Choice
 from learner.telemetry.collect import collect, results
 from learner.telemetry.parse import encoded
 from learner.telemetry.state import State
 from tests.telemetry.conftest import NOW, SETTINGS, WHO, World, numbered
 from tests.telemetry.test_collect import FOLDS
 
+pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 
@@ -184,6 +188,80 @@ def test_folding_without_history_knows_archives_too(world: World) -> None:
     assert dated(0, 9).path not in world.files()
     got = collect(lean.git, folded.commit, FOLDS, state, lean=lean)
     assert (got.new, got.rebuilt) == (1, None)
+
+
+def of_the_first_layout(world: World, raws: dict[str, bytes]) -> str:
+    """The tip after a month was archived as the first versions did: each result whole, in a column `raw`, and its path."""
+    from tests.telemetry.test_collect import committed
+
+    found = [(path, raw, json.loads(raw)) for path, raw in raws.items()]
+    columns = {
+        "execution_id": pa.array([one["execution_id"] for *_, one in found]),
+        "client_id": pa.array([one["client_id"] for *_, one in found]),
+        "started_at": pa.array([datetime(2026, 9, 3, 5, tzinfo=UTC)] * len(found), pa.timestamp("us", tz="UTC")),
+        "status": pa.array([one["status"] for *_, one in found]),
+        "path": pa.array(list(raws)),
+        "raw": pa.array(list(raws.values()), pa.binary()),
+    }
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink, compression="zstd")
+    listed = "".join(f"{path} {blob_id(raw)[:12]}\n" for path, raw in sorted(raws.items()))
+    files = {"telemetry/archive/2026-09.parquet": sink.getvalue(), "telemetry/archive/2026-09.ids": listed.encode()}
+    return committed(world.remote, world.remote.resolve("telemetry"), files)
+
+
+def test_an_archive_of_the_first_layout_is_read_and_goes_on(world: World) -> None:
+    world.spool("web-1").add(numbered(50))
+    world.push("web-1")
+    world.fold()
+    old = [dated(0, 9), dated(3, 9)]
+    tip = of_the_first_layout(world, {one.path: encoded(one) for one in old})
+    git = world.clone("learner")
+    assert branch.tip(git, "origin", SETTINGS) == tip
+    got = collect(git, tip, FOLDS, None)
+    assert (got.state.results, got.skipped) == (3, ())
+    assert results(git, tip, ["exec-20261122-0003"]) == {"exec-20261122-0003": old[1]}
+    assert len(list(branch.read(git, tip))) == 3
+    # one of it that is sent again is known, and a late one joins it in the layout of today
+    world.spool("web-2").add(old[0])
+    world.spool("web-2").add(dated(6, 9))
+    world.push("web-2")
+    assert world.fold().results == 1
+    after = archived(world)
+    assert after.months == {"2026-09": 1}
+    (world.path / "x.parquet").write_bytes(world.files()["telemetry/archive/2026-09.parquet"])
+    names = pq.read_schema(world.path / "x.parquet").names
+    assert "raw" not in names and "layout" in names
+    carried = collect(git, after.commit, FOLDS, got.state)
+    assert (carried.new, carried.rebuilt) == (1, None)
+    assert carried.state.canonical() == collect(git, after.commit, FOLDS, None).state.canonical()
+
+
+def test_what_an_archive_holds_is_not_lost_when_this_version_reads_it_otherwise(world: World) -> None:
+    world.spool("web-1").add(dated(0, 9))
+    world.push("web-1")
+    world.fold()
+    stricter = encoded(dated(3, 9)).replace(b'"status": "failure"', b'"status": "gone since"')
+    tip = of_the_first_layout(world, {dated(3, 9).path: stricter})
+    with pytest.raises(LearnerError, match="this version can't read"):
+        archived(world)
+    assert world.remote.resolve("telemetry") == tip
+
+
+def test_archives_that_hold_nothing_that_is_asked_for_are_not_opened(world: World) -> None:
+    from tests.telemetry.test_collect import committed
+
+    filled(world)
+    broken = committed(
+        world.remote,
+        archived(world).commit,
+        {f"telemetry/archive/2026-{month}.parquet": b"no Parquet" for month in ("09", "10")},
+    )
+    git = world.clone("learner")
+    assert branch.tip(git, "origin", SETTINGS) == broken
+    assert len(list(branch.read(git, broken, Choice(since="2026-11-01").path))) == 2
+    with pytest.raises(LearnerError, match="an archive can't be read"):
+        list(branch.read(git, broken, Choice(since="2026-10-01").path))
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

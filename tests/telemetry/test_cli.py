@@ -73,7 +73,8 @@ def test_show_of_a_plain_folder_with_filters(tmp_path: Path) -> None:
     assert ids("--limit", "1") == ["2"]
     missing = run("show", "--telemetry", tmp_path, "exec-20261122-9999")
     assert isinstance(missing.exception, LearnerError)
-    assert isinstance(run("show", "--telemetry", tmp_path, "--since", "yesterday").exception, LearnerError)
+    for odd in ("yesterday", "2026-13-40", "2026-9-1"):
+        assert isinstance(run("show", "--telemetry", tmp_path, "--since", odd).exception, LearnerError)
 
 
 def test_show_works_offline_with_what_is_here(world: World, host: Path) -> None:
