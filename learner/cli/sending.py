@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from learner.errors import LearnerError
 from learner.models.execution import ExecutionResult
 from learner.models.records import SkippedFile
 from learner.telemetry import parse
-from learner.telemetry.plain import lines, plain
+from learner.telemetry.plain import lines, plain, unmarked
 from learner.telemetry.redact import Redactor
 from learner.telemetry.spool import Spool
 
@@ -36,18 +37,28 @@ def spool_of(settings: HostSettings) -> Spool:
     return Spool(Path(settings.spool), max_bytes=settings.spool_limits.max_bytes)
 
 
-def send(settings: HostSettings, spool: Spool) -> Pushed:
-    """What was sent to this host's own inbox, or to a relay.
+def send(settings: HostSettings, spool: Spool, *, urgent: bool = False) -> Pushed:
+    """What was sent to this host's own inbox, or to a relay, which is told when something `urgent` is among it.
 
     Raises: `LearnerError` when the remote can't be reached; everything stays in the spool.
     """
+    urgent = spool.take_urgent() or urgent
+    try:
+        return _sent(settings, spool, urgent)
+    except LearnerError:
+        if urgent:
+            spool.mark_urgent()
+        raise
+
+
+def _sent(settings: HostSettings, spool: Spool, urgent: bool) -> Pushed:
     from learner.repository.git import Git, Identity
     from learner.telemetry import handover, inbox
 
     remote = settings.telemetry_remote or settings.gate.remote
     if remote.startswith(handover.SCHEME):
         token = os.environ.get(settings.relay_token_env, "")
-        return handover.push(spool, remote, token=token, batch=settings.push.batch)
+        return handover.push(spool, remote, token=token, batch=settings.push.batch, urgent=urgent)
     return inbox.push(
         spool,
         Git(Path(settings.repository)),
@@ -69,8 +80,16 @@ class Taken:
     skipped: tuple[SkippedFile, ...]
 
 
-def take(sources: Sequence[Path], settings: HostSettings, spool: Spool, secrets: Sequence[str] = ()) -> Taken:
+def take(
+    sources: Sequence[Path],
+    settings: HostSettings,
+    spool: Spool,
+    secrets: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda _count: None,
+) -> Taken:
     """Put the results that `sources` hold into the spool: checked, redacted, durable. `-` is standard input.
+
+    `progress` is told how many there are so far.
 
     Raises: `LearnerError` when a source is not there, or the spool can't keep a result: those before it are kept.
     """
@@ -85,8 +104,12 @@ def take(sources: Sequence[Path], settings: HostSettings, spool: Spool, secrets:
                 words = f"a result of client {found.client_id}, but this host reports for {settings.client_id}"
                 skipped.append(SkippedFile(path=name, reason=words))
             else:
-                spool.add(redactor.result(found))
-                taken += 1
+                kept = spool.add(redactor.result(found))
+                if (reason := spool.reason(kept)) is not None:
+                    skipped.append(SkippedFile(path=name, reason=f"set aside: {reason}"))
+                else:
+                    taken += 1
+                    progress(taken)
     return Taken(taken, tuple(skipped))
 
 
@@ -112,12 +135,20 @@ def _results(source: Path) -> Iterator[tuple[str, ExecutionResult | str]]:
         with source.open("rb") as file:
             yield from _documents(file, str(source))
     else:
-        yield from plain(source)
+        empty = True
+        for one in plain(source):
+            empty = False
+            yield one
+        if empty:
+            yield str(source), "no .json and no .jsonl file in it"
 
 
 def _documents(source: IO[bytes], name: str) -> Iterator[tuple[str, ExecutionResult | str]]:
     """One JSON document, however it is set out, or JSON Lines: told apart by what the bytes are, not by a file's name."""
-    head = source.read(parse.MAX_BYTES + 1)
+    head = unmarked(source.read(parse.MAX_BYTES + 1))
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        yield name, "it is UTF-16: write it as UTF-8 (in PowerShell: Out-File -Encoding utf8)"
+        return
     if len(head) > parse.MAX_BYTES or _is_lines(head):
         source.seek(0)
         for place, found in lines(source, name):
@@ -126,6 +157,9 @@ def _documents(source: IO[bytes], name: str) -> Iterator[tuple[str, ExecutionRes
         return
     if not head.strip():
         yield name, "it is empty: one JSON document, or one a line, is wanted"
+        return
+    if head.lstrip().startswith(b"["):
+        yield name, "it is a list: one result a line is wanted (jq -c '.[]' makes that of it)"
         return
     found = parse.result(head)
     if isinstance(found, str):

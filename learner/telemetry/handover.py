@@ -19,8 +19,18 @@ _MOST_BYTES = 4 << 20
 """Of results in one request."""
 
 
-def push(spool: Spool, address: str, *, token: str, batch: int = 200, timeout_seconds: float = 60.0) -> Pushed:
+def push(
+    spool: Spool,
+    address: str,
+    *,
+    token: str,
+    batch: int = 200,
+    urgent: bool = False,
+    timeout_seconds: float = 60.0,
+) -> Pushed:
     """What was sent; all of it is acknowledged by the relay's answer, and leaves the spool with it.
+
+    Something `urgent` among it makes the relay push at once, too.
 
     Raises: `LearnerError` when the relay can't be reached or refuses; everything it had not kept stays.
     """
@@ -31,7 +41,7 @@ def push(spool: Spool, address: str, *, token: str, batch: int = 200, timeout_se
         entries = entries[len(taken) :]
         if not contents:
             continue
-        answer = _post(address, relay.packed(contents), token, timeout_seconds)
+        answer = _post(address, relay.packed(contents, urgent=urgent), token, timeout_seconds)
         kept = set(answer.get("kept", ()))
         refused = {one["blob"]: one["reason"] for one in answer.get("refused", ())}
         sent += spool.drop([entry for entry in taken if entry.blob in kept])

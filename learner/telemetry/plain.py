@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -33,7 +34,7 @@ def plain(path: Path, max_bytes: int = parse.MAX_BYTES) -> Iterator[tuple[str, E
             elif (size := file.stat().st_size) > max_bytes:
                 yield name, f"{size} bytes are more than the {max_bytes} that one result may have"
             else:
-                yield name, parse.result(file.read_bytes(), max_bytes)
+                yield name, parse.result(unmarked(file.read_bytes()), max_bytes)
         except OSError as e:
             yield name, f"can't be read: {e.strerror}"
 
@@ -51,7 +52,13 @@ def lines(
                 line = source.readline(1 << 20)
             yield f"{name}:{number}", f"more than the {max_bytes} bytes that one result may have"
         elif line.strip():
-            yield f"{name}:{number}", parse.result(line.strip(), max_bytes)
+            text = (unmarked(line) if number == 1 else line).strip()
+            yield f"{name}:{number}", parse.result(text, max_bytes)
+
+
+def unmarked(text: bytes) -> bytes:
+    """`text` without the byte order mark that programs on Windows put before it."""
+    return text.removeprefix(codecs.BOM_UTF8)
 
 
 def _ours(path: Path) -> bool:

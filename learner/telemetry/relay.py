@@ -1,10 +1,10 @@
 """A relay: takes over what hosts that may not reach the forge have recorded, and pushes it as one executor.
 
     POST /v1/results      Authorization: Bearer <token of a client>
-    {"results": ["<bytes of a result, as text>", …]}                        gzip is understood
+    {"results": ["<bytes of a result, as text>", …], "urgent": true}        gzip is understood
     {"kept": ["<blob id>", …], "refused": [{"blob": …, "reason": …}, …]}
 
-What is told as kept lies in the relay's own spool, on disk; from then on it is the relay's to deliver.
+`urgent`, which may be left out, asks the relay to push at once. What is told as kept lies in the relay's own spool, on disk; from then on it is the relay's to deliver.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import gzip
 import hashlib
 import hmac
 import json
+import re
+import secrets
 import threading
 import zlib
 from collections.abc import Mapping
@@ -30,6 +32,8 @@ PATH = "/v1/results"
 MAX_BODY_BYTES = 32 << 20
 """Of one request, also after it was unpacked."""
 _AT_ONCE = 16
+_CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def digest(token: str) -> str:
@@ -51,10 +55,29 @@ def read_tokens(file: Path) -> dict[str, str]:
         words = line.split()
         if not words or line.startswith("#"):
             continue
-        if len(words) != 2 or len(words[1]) != 64:
-            raise LearnerError(f"{file}:{number}: not `<client_id> <digest>`", "see docs/telemetry.md")
+        if len(words) != 2 or not _CLIENT.fullmatch(words[0]) or not _DIGEST.fullmatch(words[1]):
+            raise LearnerError(
+                f"{file}:{number}: not `<client_id> <digest>`",
+                "take the line out, and make a token with `learner telemetry relay --new-token CLIENT`",
+            )
         found[words[1]] = words[0]
     return found
+
+
+def new_token(file: Path, client_id: str) -> str:
+    """A token for a client, whose digest now stands in `file`.
+
+    Raises: `LearnerError` when no client is called so, or the file can't be written.
+    """
+    if not _CLIENT.fullmatch(client_id):
+        raise LearnerError(f"{client_id!r} is no client_id", "letters, digits, '.', '_' and '-', up to 100")
+    token = secrets.token_urlsafe(32)
+    try:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(f"{client_id} {digest(token)}\n")
+    except OSError as e:
+        raise LearnerError(f"{file}: {e.strerror}", "give another --tokens FILE") from e
+    return token
 
 
 class Relay(ThreadingHTTPServer):
@@ -79,7 +102,7 @@ class Relay(ThreadingHTTPServer):
                 found = client
         return found
 
-    def take(self, client: str, contents: list[Any]) -> dict[str, Any]:
+    def take(self, client: str, contents: list[Any], *, urgent: bool = False) -> dict[str, Any]:
         """The answer to one request: what lies on disk now, and what can't."""
         kept: list[str] = []
         refused: list[dict[str, str]] = []
@@ -91,7 +114,7 @@ class Relay(ThreadingHTTPServer):
             if isinstance(found, str):
                 refused.append({"blob": blob_id(raw), "reason": found})
             else:
-                self.spools[client].keep(found, raw)
+                self.spools[client].keep(found, raw, urgent=urgent)
                 kept.append(blob_id(raw))
         return {"kept": kept, "refused": refused}
 
@@ -112,10 +135,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.server.slots.acquire(timeout=10):
             return self._answer(503, {"error": "busy; try again"})
         try:
-            contents = self._body()
-            if isinstance(contents, str):
-                return self._answer(400, {"error": contents})
-            return self._answer(200, self.server.take(client, contents))
+            asked = self._body()
+            if isinstance(asked, str):
+                return self._answer(400, {"error": asked})
+            urgent = asked.get("urgent") is True
+            return self._answer(200, self.server.take(client, asked["results"], urgent=urgent))
         except LearnerError as e:
             # the spool is full: the host keeps what it has and comes again
             return self._answer(507, {"error": e.message})
@@ -125,8 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(200 if self.path == "/healthz" else 404, {"ok": self.path == "/healthz"})
 
-    def _body(self) -> list[Any] | str:
-        """The results in the request, or what is wrong with it."""
+    def _body(self) -> dict[str, Any] | str:
+        """The request, with a list of `results`, or what is wrong with it."""
         try:
             length = int(self.headers.get("Content-Length", ""))
         except ValueError:
@@ -143,8 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             tree = json.loads(raw)
         except (ValueError, zlib.error, RecursionError) as e:
             return f"unreadable: {e}"
-        found = tree.get("results") if isinstance(tree, dict) else None
-        return found if isinstance(found, list) else 'no {"results": […]}'
+        return tree if isinstance(tree, dict) and isinstance(tree.get("results"), list) else 'no {"results": […]}'
 
     def _answer(self, status: int, document: object) -> None:
         raw = json.dumps(document).encode()
@@ -160,6 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
 
-def packed(contents: list[str]) -> bytes:
+def packed(contents: list[str], *, urgent: bool = False) -> bytes:
     """The body of a request, for `Content-Encoding: gzip`."""
-    return gzip.compress(json.dumps({"results": contents}).encode(), mtime=0)
+    asked = {"results": contents} | ({"urgent": True} if urgent else {})
+    return gzip.compress(json.dumps(asked).encode(), mtime=0)

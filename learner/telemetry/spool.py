@@ -112,11 +112,19 @@ class Spool:
             temporary = self._write(name, content)
             kept = self._publish(temporary, name)
             if urgent:
-                self._urgent.write_bytes(b"")
+                self.mark_urgent()
         except OSError as e:
             raise _unusable(self.path, e) from e
         self._step("kept")
         return kept
+
+    def reason(self, kept: Path) -> str | None:
+        """Why what `add` put at `kept` was set aside; None when it waits to be sent."""
+        return Path(f"{kept}.reason").read_text("utf-8") if kept.parent == self._aside else None
+
+    def mark_urgent(self) -> None:
+        """Ask whoever watches the spool to push at once."""
+        self._urgent.write_bytes(b"")
 
     def take_urgent(self) -> bool:
         """Whether something urgent was added since this was asked last."""

@@ -14,7 +14,7 @@ _LONGEST_SECONDS = 3600.0
 
 
 def watch(
-    push: Callable[[], Pushed],
+    push: Callable[[bool], Pushed],
     spool: Spool,
     *,
     interval_seconds: float,
@@ -24,7 +24,7 @@ def watch(
     told: Callable[[str], None],
     poll_seconds: float = 1.0,
 ) -> int:
-    """How many pushes there were when `stop` was set.
+    """How many pushes there were when `stop` was set. `push` is told whether something urgent is among what waits.
 
     A push that fails is told and tried again, each time after twice as long, up to an hour; what is recorded
     meanwhile is kept. Hosts that were started together do not push together: each wait is longer or shorter by up
@@ -33,10 +33,12 @@ def watch(
     Source: GitHub Docs, "Repository limits": no more than 6 pushes a minute to one repository.
     """
     pushes = failures = 0
+    urgent = False
     while not stop.is_set():
         try:
-            pushed = push()
-            failures = 0
+            urgent = spool.take_urgent() or urgent
+            pushed = push(urgent)
+            failures, urgent = 0, False
             if pushed.sent or pushed.acknowledged:
                 told(f"{pushed.sent} sent, {pushed.acknowledged} acknowledged, {pushed.remaining} in the spool")
         except LearnerError as e:
@@ -45,7 +47,8 @@ def watch(
         pushes += 1
         pause = wait_seconds(interval_seconds, jitter, failures, chance)
         while pause > 0 and not stop.is_set():
-            if spool.take_urgent() and not failures:
+            urgent = spool.take_urgent() or urgent
+            if urgent and not failures:
                 break
             stop.wait(min(poll_seconds, pause))
             pause -= poll_seconds

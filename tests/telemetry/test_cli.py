@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,49 @@ def test_show_of_a_plain_folder_with_filters(tmp_path: Path) -> None:
     assert isinstance(missing.exception, LearnerError)
     for odd in ("yesterday", "2026-13-40", "2026-9-1"):
         assert isinstance(run("show", "--telemetry", tmp_path, "--since", odd).exception, LearnerError)
+
+
+def test_what_is_imported_is_told_as_what_became_of_it(world: World, host: Path) -> None:
+    one = document(execution_id="exec-20261122-0001")
+    assert "1 in the spool" in run("import", "-", "--host-config", host, stdin=json.dumps(one)).stdout
+    other = run("import", "-", "--host-config", host, stdin=json.dumps(one | {"notes": "other"}))
+    assert other.exit_code == 3
+    assert "0 in the spool" in other.stdout
+    assert "set aside: another result with this id waits" in other.stderr
+
+
+def test_what_windows_writes_and_what_is_no_lines(world: World, host: Path) -> None:
+    folder = world.path / "results"
+    folder.mkdir()
+    nothing = run("import", folder, "--host-config", host)
+    assert (nothing.exit_code, "no .json and no .jsonl" in nothing.stderr) == (3, True)
+    text = json.dumps(document(execution_id="exec-20261122-0001"))
+    (folder / "marked.json").write_text(text, "utf-8-sig")
+    (folder / "marked.jsonl").write_text(text.replace("-0001", "-0002") + "\n", "utf-8-sig")
+    assert "2 in the spool" in run("import", folder, "--host-config", host).stdout
+    assert "1 in the spool" in run("import", folder / "marked.json", "--host-config", host).stdout
+    (world.path / "wide.jsonl").write_text(text, "utf-16")
+    (world.path / "list.json").write_text(f"[{text}]")
+    assert "UTF-16" in run("import", world.path / "wide.jsonl", "--host-config", host).stderr
+    assert "it is a list" in run("import", world.path / "list.json", "--host-config", host).stderr
+
+
+def test_a_watching_push_tells_what_it_set_aside_and_what_waits_too_long(world: World, host: Path) -> None:
+    world.spool("host").add(numbered(1, client_id="beta"))
+    os.utime(world.spool("host").add(numbered(2)), (time.time() - 30 * 86_400,) * 2)
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "learner", "telemetry", "push", "--watch", "--host-config", str(host)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stderr is not None
+    lines = [watching.stderr.readline() for _ in range(3)]
+    watching.terminate()
+    assert watching.wait(10) == 0
+    watching.stderr.close()
+    assert "1 results wait in the spool, the oldest for 30 days" in lines[0]
+    assert "set aside: " in lines[1] and "client beta" in lines[1]
+    assert "1 sent" in lines[2]
 
 
 def test_show_works_offline_with_what_is_here(world: World, host: Path) -> None:

@@ -93,6 +93,55 @@ def test_a_full_relay_leaves_the_rest_with_the_host(world: World, server: relay.
     assert len(kept | left) == 60
 
 
+def test_what_is_urgent_on_the_host_is_urgent_on_the_relay(world: World, server: relay.Relay) -> None:
+    from learner.cli import sending
+    from learner.settings import HostSettings
+
+    settings = HostSettings(
+        client_id="acme", executor_id="web-1", repository=str(world.path), telemetry_remote=address(server)
+    )
+    spool = world.spool("web-1")
+    spool.add(numbered(1))
+    handover.push(spool, address(server), token="secret-a")
+    assert not server.spools["acme"].take_urgent()
+    spool.add(numbered(2), urgent=True)
+    with pytest.raises(LearnerError, match="401"):
+        sending.send(settings, spool)  # the environment holds no token
+    assert spool.take_urgent(), "it is as urgent after a push that failed"
+    handover.push(spool, address(server), token="secret-a", urgent=True)
+    assert server.spools["acme"].take_urgent()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--listen", "somewhere"], "no address and port"),
+        (["--listen", "127.0.0.1:99999"], "no address and port"),
+        (["--listen", "taken"], "can't listen on"),
+        (["--cert", "none.pem", "--listen", "127.0.0.1:0"], "--cert none.pem: No such file"),
+        (["--new-token", "two words"], "is no client_id"),
+        (["--new-token", "../up"], "is no client_id"),
+        (["--tokens", "empty"], "empty holds no token"),
+        (["--tokens", "hostile"], "hostile:1"),
+    ],
+)
+def test_a_relay_that_cant_start_says_why(
+    world: World, server: relay.Relay, monkeypatch: pytest.MonkeyPatch, options: list[str], words: str
+) -> None:
+    from tests.telemetry.test_cli import run
+
+    monkeypatch.chdir(world.path)
+    (world.path / "host.yml").write_text("client_id: acme\nexecutor_id: relay\nrepository: .\nspool: spools\n")
+    (world.path / "empty").write_text("# nobody yet\n")
+    (world.path / "hostile").write_text(f"../../up {relay.digest('x')}\n")
+    assert run("relay", "--tokens", "tokens", "--new-token", "acme").exit_code == 0
+    given = [f"127.0.0.1:{server.server_address[1]}" if one == "taken" else one for one in options]
+    tokens = [] if "--tokens" in given else ["--tokens", "tokens"]
+    ended = run("relay", "--host-config", "host.yml", *tokens, *given)
+    assert isinstance(ended.exception, LearnerError)
+    assert words in ended.exception.message
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [

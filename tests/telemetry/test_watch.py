@@ -24,7 +24,7 @@ def test_a_failing_push_is_told_and_tried_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.add(numbered(1))
 
-    def push() -> Pushed:
+    def push(_urgent: bool) -> Pushed:
         if len(told) < 2:
             raise GitError("no network")
         stop.set()
@@ -43,8 +43,8 @@ def test_something_urgent_goes_at_once(tmp_path: Path) -> None:
     stop, pushes = threading.Event(), []
     spool = Spool(tmp_path)
 
-    def push() -> Pushed:
-        pushes.append(len(spool.pending()))
+    def push(urgent: bool) -> Pushed:
+        pushes.append((len(spool.pending()), urgent))
         if len(pushes) == 1:
             spool.add(numbered(1), urgent=True)
         else:
@@ -52,4 +52,4 @@ def test_something_urgent_goes_at_once(tmp_path: Path) -> None:
         return Pushed(0, 0, 0)
 
     watch(push, spool, interval_seconds=3600, jitter=0, chance=Random(0), stop=stop, told=print, poll_seconds=0.01)
-    assert pushes == [0, 1]
+    assert pushes == [(0, False), (1, True)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from learner.settings import RepositorySettings
     from learner.telemetry.choose import Choice
 
-T = TypeVar("T")
+_EVERY_SECONDS = 10.0
 REPO = click.option(
     "--repo",
     type=click.Path(path_type=Path, file_okay=False),
@@ -66,30 +67,42 @@ def chosen_results(
                 raise
             click.echo(f"{e}; this is what was here already", err=True)
         read = branch.read(git, tip, wanted.path, max_bytes=settings.telemetry.max_result_bytes) if tip else iter(())
-    for name, found in _counted(read):
-        if not isinstance(found, ExecutionResult):
-            skipped.append(SkippedFile(path=name, reason=found))
-        elif wanted.holds(found):
-            yield found
+    with counting("{} results read") as count:
+        for number, (name, found) in enumerate(read, 1):
+            count(number)
+            if not isinstance(found, ExecutionResult):
+                skipped.append(SkippedFile(path=name, reason=found))
+            elif wanted.holds(found):
+                yield found
 
 
-def _counted(read: Iterator[T]) -> Iterator[T]:
-    """`read`, with a count on a terminal once it takes longer than a second."""
-    from learner.console import err
+@contextmanager
+def counting(words: str) -> Iterator[Callable[[int], None]]:
+    """Takes counts and tells them as `words` (`{}` is the count) once it takes longer than a second.
 
-    if not err().is_terminal:
-        yield from read
-        return
-    begun = time.monotonic()
-    status = err().status("reading")
+    That is a line that moves on a terminal, and one line every ten seconds elsewhere.
+    """
+    from learner.console import err, tell
+
+    told = time.monotonic() - _EVERY_SECONDS + 1
+    status = err().status(words.format("")) if err().is_terminal else None
+
+    def count(number: int) -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told < (_EVERY_SECONDS if status is None else 0):
+            return
+        if status is None:
+            told = now
+            tell(words.format(f"{number:,}"))
+        elif number % 100 == 0:
+            status.update(words.format(f"{number:,}"))
+            status.start()
+
     try:
-        for count, one in enumerate(read, 1):
-            if count % 1000 == 0 and time.monotonic() - begun > 1:
-                status.update(f"{count:,} results read")
-                status.start()
-            yield one
+        yield count
     finally:
-        status.stop()
+        if status is not None:
+            status.stop()
 
 
 def document(value: object) -> None:

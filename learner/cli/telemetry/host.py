@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from learner.cli.telemetry.common import HOST, JSON, document, told
+from learner.cli.telemetry.common import HOST, JSON, counting, document, told
+from learner.errors import LearnerError
 
 if TYPE_CHECKING:
     from learner.settings import HostSettings
+    from learner.telemetry.inbox import Pushed
     from learner.telemetry.spool import Spool
 
 
@@ -44,7 +45,6 @@ def push(
     reached: what was taken stays in the spool and goes with the next push.
     """
     from learner.cli import sending
-    from learner.errors import LearnerError
     from learner.settings import host_settings
 
     if watch and sources:
@@ -54,7 +54,8 @@ def push(
     if watch:
         _watched(settings, spool)
         return
-    taken = sending.take(sources, settings, spool, sending.secrets_in(secret_envs))
+    with counting("{} in the spool") as count:
+        taken = sending.take(sources, settings, spool, sending.secrets_in(secret_envs), count)
     try:
         pushed = sending.send(settings, spool)
     except LearnerError as e:
@@ -107,25 +108,28 @@ def relay(
     from learner.telemetry import relay as relaying
 
     if new_token:
-        token = secrets.token_urlsafe(32)
-        with tokens.open("a", encoding="utf-8") as file:
-            file.write(f"{new_token} {relaying.digest(token)}\n")
-        click.echo(token)
+        click.echo(relaying.new_token(tokens, new_token))
+        click.echo(f"kept as a digest in {tokens}; a relay that runs knows it when it is started again", err=True)
         return
     settings = host_settings(host_config)
-    host, _, port = listen.rpartition(":")
-    server = relaying.Relay(
-        (host or "127.0.0.1", int(port)),
-        Path(settings.spool),
-        relaying.read_tokens(tokens),
-        settings.spool_limits.max_bytes,
-    )
+    host, port = _address(listen)
+    known = relaying.read_tokens(tokens)
+    if not known:
+        raise LearnerError(f"{tokens} holds no token", "make one with `learner telemetry relay --new-token CLIENT`")
+    try:
+        server = relaying.Relay((host, port), Path(settings.spool), known, settings.spool_limits.max_bytes)
+    except OSError as e:
+        raise LearnerError(f"can't listen on {listen}: {e.strerror or e}", "give another --listen ADDRESS:PORT") from e
     if cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert, key)
+        try:
+            context.load_cert_chain(cert, key)
+        except OSError as e:
+            server.server_close()
+            raise LearnerError(f"--cert {cert}: {e.strerror or e}", "give a PEM chain, and its key with --key") from e
         # the handshake is left to the request's own thread, so that a silent peer holds up nobody else
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    elif (host or "127.0.0.1") not in ("127.0.0.1", "localhost", "::1"):
+    elif host not in ("127.0.0.1", "localhost", "::1"):
         click.echo("without --cert and --key tokens and results cross the network in the clear", err=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     click.echo(f"listening on {listen} for {', '.join(server.spools) or 'nobody'}", err=True)
@@ -158,12 +162,20 @@ def import_(sources: tuple[Path, ...], host_config: Path | None, as_json: bool, 
     from learner.settings import host_settings
 
     settings = host_settings(host_config)
-    taken = sending.take(sources, settings, sending.spool_of(settings), sending.secrets_in(secret_envs))
+    with counting("{} in the spool") as count:
+        taken = sending.take(sources, settings, sending.spool_of(settings), sending.secrets_in(secret_envs), count)
     if as_json:
         document({"imported": taken.results, "skipped": [one.model_dump() for one in taken.skipped]})
     else:
         click.echo(f"{taken.results} in the spool; `learner telemetry push` sends them")
     told(taken.skipped, "skipped")
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    if not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise LearnerError(f"--listen {listen}: no address and port", "write it as 127.0.0.1:8411")
+    return host or "127.0.0.1", int(port)
 
 
 def _watched(settings: HostSettings, spool: Spool) -> None:
@@ -177,8 +189,19 @@ def _watched(settings: HostSettings, spool: Spool) -> None:
     stop = threading.Event()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    told: set[str] = set()
+
+    def sent(urgent: bool) -> Pushed:
+        pushed = send(settings, spool, urgent=urgent)
+        _overdue(settings, spool)
+        for one in spool.quarantined():
+            if one.path not in told:
+                told.add(one.path)
+                click.echo(f"set aside: {one.path}: {one.reason}", err=True)
+        return pushed
+
     watch(
-        lambda: send(settings, spool),
+        sent,
         spool,
         interval_seconds=settings.push.interval_seconds,
         jitter=settings.push.jitter,
