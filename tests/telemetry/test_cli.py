@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from learner.cli.telemetry import command
+from learner.cli.telemetry.common import counting, waiting
 from learner.errors import LearnerError
 from tests.samples import document
 from tests.telemetry.conftest import World, numbered
@@ -122,6 +123,17 @@ def test_a_watching_push_tells_what_it_set_aside_and_what_waits_too_long(world: 
     assert "1 results wait in the spool, the oldest for 30 days" in lines[0]
     assert "set aside: " in lines[1] and "client beta" in lines[1]
     assert "1 sent" in lines[2]
+
+
+def test_more_than_a_second_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    with waiting("fetching telemetry"), counting("{} results read") as count:
+        count(1)
+        time.sleep(1.2)
+        count(12_345)
+        count(12_346)
+    with waiting("nothing"), counting("{}") as count:
+        count(1)
+    assert capfd.readouterr().err.splitlines() == ["· fetching telemetry", "· 12,345 results read"]
 
 
 def test_show_works_offline_with_what_is_here(world: World, host: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from learner.cli.telemetry.common import FOLDER, JSON, REPO, chosen_results, document, repository, told
+from learner.cli.telemetry.common import FOLDER, JSON, REPO, chosen_results, document, repository, told, waiting
 from learner.errors import LearnerError
 
 if TYPE_CHECKING:
@@ -29,14 +29,15 @@ def fold(repo: Path, as_json: bool) -> None:
     from learner.telemetry.empty_disk import lean_for
 
     git, settings, remote = repository(repo)
-    folded = folding.fold(
-        git,
-        remote,
-        settings=settings.telemetry,
-        author=Identity(settings.forge.author_name, settings.forge.author_email),
-        now=datetime.now(UTC),
-        lean=lean_for(git, remote, settings.telemetry, lambda line: click.echo(line, err=True)),
-    )
+    with waiting("folding what lies in the inboxes"):
+        folded = folding.fold(
+            git,
+            remote,
+            settings=settings.telemetry,
+            author=Identity(settings.forge.author_name, settings.forge.author_email),
+            now=datetime.now(UTC),
+            lean=lean_for(git, remote, settings.telemetry, lambda line: click.echo(line, err=True)),
+        )
     if as_json:
         document(
             {
@@ -154,22 +155,25 @@ def archive(repo: Path, before: str | None, dry_run: bool, as_json: bool) -> Non
         first = datetime.strptime(before, "%Y-%m").date() if before else (now.date().replace(day=1) - timedelta(1))
     except ValueError as e:
         raise LearnerError(f"--before {before}: no month", "write it as 2026-11") from e
-    tip = branch.tip(git, remote, settings.telemetry)
+    with waiting(f"reading {settings.telemetry.branch}"):
+        tip = branch.tip(git, remote, settings.telemetry)
+        due = {month: len(files) for month, files in archiving.due(git, tip, first).items()} if tip else {}
     if tip is None or dry_run:
-        moved = {month: len(files) for month, files in archiving.due(git, tip, first).items()} if tip else {}
+        moved = due
     else:
-        moved = dict(
-            archiving.archive(
-                git,
-                remote,
-                tip,
-                settings=settings.telemetry,
-                author=Identity(settings.forge.author_name, settings.forge.author_email),
-                now=now,
-                before=first,
-                told=lambda line: click.echo(line, err=True),
-            ).months
-        )
+        with waiting(f"archiving {sum(due.values()):,} results"):
+            moved = dict(
+                archiving.archive(
+                    git,
+                    remote,
+                    tip,
+                    settings=settings.telemetry,
+                    author=Identity(settings.forge.author_name, settings.forge.author_email),
+                    now=now,
+                    before=first,
+                    told=lambda line: click.echo(line, err=True),
+                ).months
+            )
     if as_json:
         document({"months": moved, "dry_run": dry_run})
     elif not moved:

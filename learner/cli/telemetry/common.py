@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,7 +61,8 @@ def chosen_results(
     else:
         git, settings, remote = repository(repo)
         try:
-            tip = branch.tip(git, remote, settings.telemetry)
+            with waiting(f"fetching {settings.telemetry.branch}"):
+                tip = branch.tip(git, remote, settings.telemetry)
         except GitError as e:
             tip = branch.known_tip(git, remote)
             if tip is None:
@@ -103,6 +105,24 @@ def counting(words: str) -> Iterator[Callable[[int], None]]:
     finally:
         if status is not None:
             status.stop()
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Tells `words` while something takes longer than a second: beside a sign that moves on a terminal, else as a line."""
+    from learner.console import err, tell
+
+    if err().is_terminal:
+        with err().status(words):
+            yield
+        return
+    later = threading.Timer(1.0, tell, [words])
+    later.daemon = True
+    later.start()
+    try:
+        yield
+    finally:
+        later.cancel()
 
 
 def document(value: object) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from learner.cli.telemetry.common import HOST, JSON, counting, document, told
+from learner.cli.telemetry.common import HOST, JSON, counting, document, told, waiting
 from learner.errors import LearnerError
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def push(
     with counting("{} in the spool") as count:
         taken = sending.take(sources, settings, spool, sending.secrets_in(secret_envs), count)
     try:
-        pushed = sending.send(settings, spool)
+        with waiting("sending what waits in the spool"):
+            pushed = sending.send(settings, spool)
     except LearnerError as e:
         if not taken.results:
             raise
