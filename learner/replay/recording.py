@@ -91,7 +91,7 @@ def of(result: ExecutionResult, parent: Runbook) -> Recording:
     steps = tuple(_with_steps(result, parent, thin))
     if result.parameters == {} and any(p.required for p in parent.parameters.values()):
         thin.append("parameters")
-    if any(not s.params and s.success and not s.skipped and _takes_params(parent, s) for s in steps):
+    if any(not s.params and s.attempts and not s.skipped and _takes_params(parent, s) for s in steps):
         thin.append("rendered parameters")
     records = tuple(_timed(steps, parent))
     recording = Recording(result, parent, records)

@@ -44,6 +44,7 @@ LOOKING = runbook(LOOK, START)
     [
         (PARENT, without_parameters(), ["parameters"]),
         (LOOKING, without_rendered(), ["rendered parameters"]),
+        (PARENT, failed(executed_steps=[bare(1, START, success=False, error=PIDFILE)]), ["rendered parameters"]),
         (LOOKING, without_both(), ["parameters", "rendered parameters"]),
         (PARENT, failed(executed_steps=[], parameters={}), ["steps", "parameters"]),
     ],
