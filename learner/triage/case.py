@@ -29,8 +29,12 @@ _READING = re.compile(
     r"\b(?:[Ss]ee|[Vv]isit|[Cc]onsult|guides?|documentation|[Mm]ore information|learn more|help)\b[^\n]{0,80}https?://\S+"
 )
 """A link that people are to read: nobody tried to reach it."""
+LOOKS = ("check_service_status", "check_port", "check_http", "check_certificate", "check_time_offset", "check_disk_usage",
+         "wait_for_service", "wait_for_port", "wait_for_http", "resolve_dns", "assert", "find_processes")  # fmt: skip
+"""Actions that only look: when one fails, what went wrong is told by others."""
 _SHOWS_LOGS = re.compile(
-    r"(?:sudo )?(?:\S*/)?(?:journalctl|tail|dmesg|systemctl (?:\S+ )*status|(?:docker|podman|kubectl) (?:\S+ )*logs)\b"
+    r"(?:^|[\s;&(])(?<!\| )(?:sudo )?(?:\S*/)?(?:journalctl|tail|dmesg|systemctl (?:\S+ )*status|(?:docker|podman|kubectl) (?:\S+ )*logs"
+    r"|Get-WinEvent|Get-EventLog|Get-Content|wevtutil|log show)\b"
 )
 
 
@@ -62,7 +66,7 @@ class Seen:
             if not step.success and not step.skipped and step is not self.step:
                 parts.append(step.error or step.output[-2000:])
         parts.append((self.result.error_traceback or "")[-2000:])
-        if self.check:
+        if self.check or (self.step and self.step.action in LOOKS):
             parts += self._logs()
         words = readable("\n".join(dict.fromkeys(plain(part[:20_000]).strip() for part in parts if part.strip())))
         return in_english(words, self.result.platform)
@@ -78,14 +82,10 @@ class Seen:
 
     def _logs(self) -> list[str]:
         """What steps that only look at logs and states printed: a claim that failed has no words of its own."""
-        looks = (
-            " ".join(map(str, step.params.get("argv", ()))) if step.action == "run_command" else ""
-            for step in self.result.executed_steps
-        )
         return [
             step.output[-2000:]
-            for step, spoken in zip(self.result.executed_steps, looks, strict=True)
-            if step.success and not step.skipped and _SHOWS_LOGS.match(spoken)
+            for step in self.result.executed_steps
+            if step.success and not step.skipped and _SHOWS_LOGS.search(spoken_by(step))
         ]
 
     @property
@@ -190,9 +190,7 @@ class Seen:
     @property
     def spoken(self) -> str:
         """What a command or script was told: it says where it went when its own words don't."""
-        argv = self.params.get("argv")
-        words = " ".join(map(str, argv)) if isinstance(argv, list) else str(self.params.get("script", ""))
-        return readable(words)
+        return readable(_words_of(self.params))
 
     @cached_property
     def addresses(self) -> tuple[tuple[str, int], ...]:
@@ -225,6 +223,16 @@ class Seen:
         return [
             step for step in self.result.executed_steps if step.action in actions and step.success and not step.skipped
         ]
+
+
+def spoken_by(step: StepExecution) -> str:
+    """What the command or script of a step was told; empty for every other action."""
+    return _words_of(step.params) if step.action in ("run_command", "run_script") else ""
+
+
+def _words_of(params: Mapping[str, Any]) -> str:
+    argv = params.get("argv")
+    return " ".join(map(str, argv)) if isinstance(argv, list) else str(params.get("script", ""))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from learner.triage.case import Seen
 
 FULL_PERCENT = 90.0
 """A mount is full from here on."""
+MEASURED = ("high_cpu", "memory_leak", "high_memory", "disk_full", "time_drift")
+"""Incidents that are one number: when it is fine, the alert is wrong or over."""
 ROOMY_PERCENT = 75.0
 """Nobody calls a mount below this full."""
 

@@ -102,6 +102,7 @@ _SUFFIX_OF_A_FILE = re.compile(
     re.IGNORECASE,
 )
 _TEMPORARY = re.compile(r"^(/(?:var/)?tmp|/dev/shm)/[^/]+")
+_TEMPORARY_ON_WINDOWS = re.compile(r"(\\te?mp\\)[^\\\s:'\"*]+", re.IGNORECASE)
 _HOME = re.compile(r"^(/home|/Users|/export/home)/[^/]+")
 _RANDOM_PART = re.compile(r"(?=[^/]*\d)(?=[^/]*[A-Za-z])(?:[0-9a-fA-F]{7,}|(?=[^/]*\d[A-Za-z]+\d)[A-Za-z0-9]{8,})$")
 
@@ -150,6 +151,8 @@ def _masked_line(line: str) -> str:
 
 
 def _shaped(line: str) -> str:
+    if "\\" in line:
+        line = _TEMPORARY_ON_WINDOWS.sub(r"\1*", line)
     line = _KLOG.sub(r"\1 ", line)
     if "[" in line:
         line = _UPTIME.sub("[#]", line)

@@ -37,7 +37,7 @@ _WIN32: Mapping[int, str] = {
     32: "the process cannot access the file because it is being used by another process",
     33: "the process cannot access the file because another process has locked a portion of the file", 39: "the disk is full",
     53: "the network path was not found", 59: "an unexpected network error occurred", 64: "the specified network name is no longer available",
-    67: "the network name cannot be found", 80: "the file exists", 112: "there is not enough space on the disk",
+    67: "the network name cannot be found", 80: "the file exists", 86: "the specified network password is not correct", 112: "there is not enough space on the disk",
     121: "the semaphore timeout period has expired", 145: "the directory is not empty", 170: "the requested resource is in use",
     183: "cannot create a file when that file already exists", 193: "is not a valid Win32 application",
     1051: "a stop control has been sent to a service that other running services are dependent on",
@@ -77,14 +77,14 @@ _NAMES: Mapping[str, str] = {
 _NAME = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(_NAMES)})(?![A-Za-z])")
 _NUMBER = re.compile(
     r"\[Errno (?P<errno>\d{1,3})\]|\b(?:errno|errcode|error number)[ :=]+(?P<named>\d{1,3})\b|\bmount error\((?P<mount>\d{1,3})\)|(?<=\()(?P<nginx>\d{1,3})(?=: )"
-    r"|\bos error (?P<os>\d{1,5})\b|\bOs \{ code: (?P<rust>\d{1,5})\b"
-    r"|\[WinError (?P<winerror>\d{1,5})\]|\bsystem error (?P<net>\d{1,5})\b|\bsystemfehler (?P<de>\d{1,5})\b|erreur système (?P<fr>\d{1,5})\b"
+    r"|\bos error (?P<os>\d{1,5})\b|\boperating system error(?: number)? (?P<dbms>\d{1,5})\b|\bOs \{ code: (?P<rust>\d{1,5})\b"
+    r"|\[WinError (?P<winerror>\d{1,5})\]|(?<!operating )\bsystem error (?P<net>\d{1,5})\b|\bsystemfehler (?P<de>\d{1,5})\b|erreur système (?P<fr>\d{1,5})\b"
     r"|error de sistema (?P<es>\d{1,5})\b|errore di sistema (?P<it>\d{1,5})\b|\bWin32 ?(?:Exception|error)(?: code)? \(?(?P<clr>\d{1,5})\b"
     r"|^error: (?P<dism>\d{1,5})$|\bFAILED (?P<sc>\d{1,5}):|\b0x8007(?P<hresult>[0-9A-Fa-f]{4})\b",
     re.IGNORECASE,
 )
 _ERRNO_OF = ("errno", "named", "mount", "nginx")
-_OF_PLATFORM = ("os", "rust")
+_OF_PLATFORM = ("os", "rust", "dbms")
 
 
 def in_english(text: str, platform: str = "linux") -> str:

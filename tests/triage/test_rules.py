@@ -239,8 +239,11 @@ INSUFFICIENT = {
     ("inodes_exhausted", "space is there"): ran("touch: cannot touch '/srv/x': No space left on device", incident_type="disk_full", state_before={"disk": {"mounts": {"/": {"usage_percent": 40, "inodes_percent": 100}}}}),
     ("cleaned_too_little", "right mount"): unverified_claim("disk_usage_below", 96, {"percent": 85}, steps=[done("rotate_logs")], incident_type="disk_full", state_before={"disk": {"usage_percent": 97}}, state_after={"disk": {"usage_percent": 96}}),
     ("configuration_invalid", "nginx"): failed('nginx: [emerg] unknown directive "sevrer" in /etc/nginx/conf.d/app.conf:3\nnginx: configuration file /etc/nginx/nginx.conf test failed', "reload_service", step_more={"params": {"name": "web"}}),
-    ("configuration_invalid", "apache"): failed("AH00526: Syntax error on line 12 of /etc/apache2/sites-enabled/app.conf:\nInvalid command 'Foo', perhaps misspelled or defined by a module not included"),
+    ("configuration_invalid", "apache"): failed("AH00526: Syntax error on line 12 of /etc/apache2/sites-enabled/app.conf:\nInvalid command 'Foo', perhaps misspelled or defined by a module not included", state_before={"services": {"web": "running"}}),
     ("configuration_invalid", "haproxy"): failed("[ALERT]    (8) : config : Fatal errors found in configuration."),
+    ("written_but_not_read", "a drop-in"): unverified_claim(
+        "command_succeeds", {"exit_code": 1}, {"argv": ["unit-has", "web", "MemoryMax=4G"]}, incident_type="memory_leak",
+        steps=[done("write_file", path="/etc/systemd/system/web.service.d/limit.conf", content="[Service]\nMemoryMax=4G\n"), done("restart_service", 2, name="web")]),
     ("units_not_read_again", "systemd"): failed("Warning: The unit file, source configuration file or drop-ins of web.service changed on disk. Run 'systemctl daemon-reload' to reload units."),
     ("own_text_wrong", "a template"): ran("params: port is not defined", "wait_for_port", attempts=0),
     ("passed_when_tried_again", "later in the run"): failed("exit code 1", steps=[step("exit code 1", "run_command", params={"argv": ["./register"]}), done("run_command", 2, argv=["./register"])], error_step=1),

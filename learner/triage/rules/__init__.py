@@ -54,10 +54,7 @@ def judge(case: Case) -> Verdict | None:
     best = found[0]
     for other in found[1:]:
         close = round(best.confidence - other.confidence, 4) <= MARGIN
-        contradicts = other.failure_type is not best.failure_type and (
-            best.failure_type.improvable or other.failure_type.improvable
-        )
-        if close and contradicts:
+        if close and other.failure_type.improvable is not best.failure_type.improvable:
             return None
     return best
 

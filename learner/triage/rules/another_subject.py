@@ -5,21 +5,42 @@ from __future__ import annotations
 import re
 
 from learner.models.execution import FailureType
-from learner.triage.case import Case, Seen, Sign, lines_of, rule
+from learner.triage.case import Case, Seen, Sign, lines_of, rule, spoken_by
 from learner.triage.families import families_of, family_of, family_of_port
 
 _ACTS = ("restart_service", "start_service", "reload_service", "kill_process", "set_priority")
 _SHARE = re.compile(r"^(?:%CPU|PCPU|CPU%|CPU\(s\)|%Cpu\(s\))$", re.IGNORECASE)
-_SIZE = re.compile(r"^(?:%MEM|PMEM|MEM%|RSS|RES|WS\(K\)|WorkingSet)$", re.IGNORECASE)
+_SIZE = re.compile(
+    r"^(?:%MEM|PMEM|MEM%|RSS|RSZ|RES|WS|(?:WS|RSS|MEM|RAM|PM)\([KMG]B?\)|WorkingSet(?:64)?|MEMORY)$", re.IGNORECASE
+)
 _NAME = re.compile(r"^(?:COMMAND|COMM|CMD|UCMD|ProcessName|Name)$", re.IGNORECASE)
 _UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_BY_TOOL = {
+    "appcmd": "w3wp",
+    "iisreset": "w3wp",
+    "restart-webapppool": "w3wp",
+    "apachectl": "apache2",
+    "rabbitmqctl": "rabbitmq",
+    "redis-cli": "redis",
+}
+_ACTS_BY_COMMAND = re.compile(
+    r"\b(?:systemctl (?:--\S+ )*(?:try-)?(?:restart|reload|start|kill)|supervisorctl (?:restart|start)|pm2 (?:restart|reload)|docker (?:restart|kill)|pkill (?:-\S+ )*|killall (?:-\S+ )*"
+    r"|(?:Restart|Start)-Service (?:-Name )?|net(?:\.exe)? start)\s*(?P<unit>[A-Za-z][\w@.-]*)"
+    r"|\b(?P<tool>appcmd|iisreset|Restart-WebAppPool|apachectl|rabbitmqctl|redis-cli)\b",
+    re.IGNORECASE,
+)
 _MUCH_MORE = 4.0
 """How many times as much as the runbook's own program another one has to use."""
 
 
 def acted_on(seen: Seen) -> tuple[str, ...]:
     """Services and processes that the run started again, ended or made less urgent, in order, each once."""
-    return tuple(dict.fromkeys(str(step.params["name"]) for step in seen.did(*_ACTS) if "name" in step.params))
+    named = [str(step.params["name"]) for step in seen.did(*_ACTS) if "name" in step.params]
+    for step in seen.did("run_command", "run_script"):
+        named += [
+            match["unit"] or _BY_TOOL[match["tool"].lower()] for match in _ACTS_BY_COMMAND.finditer(spoken_by(step))
+        ]
+    return tuple(dict.fromkeys(named))
 
 
 @rule(FailureType.WRONG_RUNBOOK)

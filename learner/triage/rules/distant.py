@@ -6,7 +6,7 @@ import re
 
 from learner.mentions import hosts_in
 from learner.models.execution import FailureType
-from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.case import Case, Seen, Sign, first_line, rule, said, spoken_by
 from learner.triage.rules.outside import _UPSTREAM, _own_endpoint
 
 _SILENT = said(
@@ -155,3 +155,72 @@ def remote_shell_failed(seen: Seen, case: Case) -> Sign | None:
         return None
     hosts = other_hosts(seen)
     return Sign(0.66, f"ssh did not get to {hosts[0]}", seen.cite) if hosts else None
+
+
+_ASKS = re.compile(r"\b(?:dig|drill|kdig|delv)\b[^\n]*@(?P<at>[\w.:-]+)|\b(?:nslookup|host)\s+\S+\s+(?P<of>[\w.:-]+)")
+_ANSWERS_BADLY = said(
+    r"status: (?:SERVFAIL|REFUSED)",
+    r"no servers could be reached",
+    r"communications error",
+    r"query refused",
+    r"server failed",
+    r"\(SERVFAIL\)|\(REFUSED\)|5\(REFUSED\)|2\(SERVFAIL\)",
+)
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY)
+def name_server_elsewhere_fails(seen: Seen, case: Case) -> Sign | None:
+    """A name server on another host was asked directly by the run, and fails, refuses or is silent."""
+    for step in seen.result.executed_steps:
+        asked = _ASKS.search(spoken_by(step))
+        server = (asked["at"] or asked["of"]) if asked else ""
+        text = step.output or step.error
+        if server and not seen.is_own(server) and (match := _ANSWERS_BADLY.search(text)):
+            return Sign(0.86, f"{server} was asked directly: “{first_line(text, match)}”", seen.cite)
+    return None
+
+
+_NO_BACKEND = said(r"\b50[234]\b", r"refused", r"timed? ?out", r"unreachable", r"empty reply", r"closed")
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY)
+def port_elsewhere_is_closed(seen: Seen, case: Case) -> Sign | None:
+    """This host's own services run, what they answer is an error, and the state shows a port of another host closed that
+    they would need."""
+    if not seen.check or seen.check.check not in ("http_ok", "command_succeeds") or seen.down():
+        return None
+    if not _NO_BACKEND.search(str(seen.check.observed)) or any(not seen.is_own(host) for host, _ in seen.addresses):
+        return None
+    acted = [
+        str(step.params.get("name", "")) for step in seen.did("restart_service", "start_service", "reload_service")
+    ]
+    if any(seen.service(name, after=True) in ("failed", "stopped") for name in acted):
+        return None
+    for port, status in sorted(seen.before.get("ports", {}).items()):
+        host = port.rpartition(":")[0]
+        if (
+            host
+            and status == "closed"
+            and not seen.is_own(host)
+            and seen.after.get("ports", {}).get(port, "closed") == "closed"
+        ):
+            return Sign(0.88, f"{port} is closed, which is another host's", seen.cite)
+    return None
+
+
+_SLEEPS = re.compile(
+    r"^\s*(?:\S+\s+){0,3}?D[NLs<l+]*\s+(?:\S+\s+)*?(?P<where>(?:nfs|rpc_wait|cifs|smb2?_|ceph|wait_for_response|fuse_|request_wait_answer)\w*)",
+    re.MULTILINE,
+)
+
+
+@rule(FailureType.EXTERNAL_DEPENDENCY)
+def sleeps_on_a_file_server(seen: Seen, case: Case) -> Sign | None:
+    """Processes that can't be ended sleep in the kernel until a file server answers, as the list of them shows.
+
+    Source: ps(1), PROCESS STATE CODES and `wchan`.
+    """
+    for text in seen.shown:
+        if match := _SLEEPS.search(text):
+            return Sign(0.88, f"it waits for a file server: “{first_line(text, match)}”", seen.cite)
+    return None

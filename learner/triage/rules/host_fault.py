@@ -14,7 +14,7 @@ _DISK_FAILS = said(
 _READ_ONLY = said(r"read-only file ?system", r"file ?system is (?:mounted )?read-only")
 _SPACE = said(
     r"disk quota exceeded", r"flood[ -]stage disk watermark", r"(?:low|high) disk watermark .{0,40}exceeded", r"disk usage exceeded", r"not enough (?:free )?(?:disk )?space", r"there is insufficient (?:disk )?space", r"insufficient (?:disk|storage|free) space", r"not enough space on", r"free space .{0,40}(?:too low|below|exhausted)",
-    r"disk (?:space )?(?:is )?(?:full|exhausted)", r"low on disk space", r"disk resource limit alarm", r"ran out of (?:disk )?space", r"(?:wrote|written) only \d+ of \d+ bytes", r"\[Errno 28\]", r"os error 28\b", r"write failed, filesystem is full",
+    r"\bMISCONF\b", r"unable to persist (?:on|to) disk", r"out of disk space", r"available disk space .{0,60}(?:below|less than)", r"disk (?:space )?(?:is )?(?:full|exhausted)", r"low on disk space", r"disk resource limit alarm", r"ran out of (?:disk )?space", r"(?:wrote|written) only \d+ of \d+ bytes", r"\[Errno 28\]", r"os error 28\b", r"write failed, filesystem is full",
 )  # fmt: skip
 _MEMORY = said(
     r"insufficient memory", r"not enough memory", r"cannot allocate memory", r"failed to allocate (?:memory|\d+ bytes)", r"memory allocation (?:failed|of \d+ bytes failed)", r"std::bad_alloc", r"\bMemoryError\b", r"oom[- ]?kill(?:ed|er)?\b", r"OOMKilled", r"result 'oom-kill'", r"insufficient system resources exist",
@@ -32,7 +32,7 @@ _KILLED = said(r"^\s*killed\s*$", r"(?:exit code|status) 137\b", r"signal 9\b", 
 def disk_fails(seen: Seen, case: Case) -> Sign | None:
     """The disk beneath gives errors or was set read-only because of them: no runbook about a service mends that."""
     match = _DISK_FAILS.search(seen.text)
-    if not match or case.disk_is_its_business or "launchctl" in seen.spoken or "bootstrap failed" in seen.text.lower():
+    if not match or "launchctl" in seen.spoken or "bootstrap failed" in seen.text.lower():
         return None
     return Sign(0.82, f"the disk beneath is not in order: “{first_line(seen.text, match)}”", seen.cite)
 
@@ -41,7 +41,7 @@ def disk_fails(seen: Seen, case: Case) -> Sign | None:
 def set_read_only(seen: Seen, case: Case) -> Sign | None:
     """A file system that is written to elsewhere takes no writes here: the kernel sets it read-only when it errs."""
     match = _READ_ONLY.search(seen.text)
-    if not match or case.on_another_system() or case.disk_is_its_business:
+    if not match or case.on_another_system():
         return None
     return Sign(0.7, f"the file system takes no writes: “{first_line(seen.text, match)}”", seen.cite)
 

@@ -149,3 +149,17 @@ def stale_dns_answer(seen: Seen, case: Case) -> Sign | None:
     if not match:
         return None
     return Sign(0.9, f"the host's cache holds an old answer: “{first_line(seen.text, match)}”", seen.cite)
+
+
+_STALE_MOUNT = said(r"stale (?:NFS )?file handle", r"transport endpoint is not connected")
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def stale_mount(seen: Seen, case: Case) -> Sign | None:
+    """A mount points at what its server no longer has, or its own helper has ended: it has to be mounted again. The
+    server is not known to be silent."""
+    match = _STALE_MOUNT.search(seen.text)
+    silent = any(status == "closed" and ":" in port for port, status in seen.before.get("ports", {}).items())
+    if not match or silent or seen.others:
+        return None
+    return Sign(0.8, f"the mount is a left-over of an earlier one: “{first_line(seen.text, match)}”", seen.cite)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from learner.mentions import paths_in
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
+from learner.triage.rules.contents import data_of_another_shape
 from learner.triage.rules.distant import other_hosts
+from learner.triage.rules.host_fault import exhausted_beneath
 from learner.triage.rules.leftovers import _PID
 from learner.triage.rules.missing import _NO_SUCH
 
@@ -43,11 +45,11 @@ _OWN_STATE = said(
 def local_obstacle(seen: Seen, case: Case) -> Sign | None:
     """No rule knows the words, but they are about a thing of this host (a file, a lock, a limit, a name, a state) that a
     better runbook would look at, wait for or make; and no crash, no refusal, no other host."""
-    if not seen.step or seen.action not in _RUNS_SOMETHING or other_hosts(seen):
+    if not seen.step or seen.action not in _RUNS_SOMETHING or other_hosts(seen) or exhausted_beneath.look(seen, case):
         return None
     error = seen.error.strip()
     match = _TAKEN_UP.search(error)
-    if _PID.search(seen.text) or _NO_SUCH.search(seen.text):
+    if _PID.search(seen.text) or _NO_SUCH.search(seen.text) or data_of_another_shape.look(seen, case):
         return None  # rules that read the facts know these words, and had their reasons to say nothing
     if not match or CRASHED.search(seen.text) or _BY_PEOPLE.search(seen.text) or _OWN_STATE.search(error):
         return None

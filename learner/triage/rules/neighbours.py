@@ -8,6 +8,7 @@ from learner.mentions import paths_in, unresolved_in
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, lines_of, rule, said
 from learner.triage.claims import borne_out
+from learner.triage.rules.rivals import rival_at_port
 
 _NEEDS = said(
     r"connection refused", r"\bECONNREFUSED\b", r"could not connect to", r"couldn't connect to", r"cannot connect to", r"can't connect to",
@@ -116,9 +117,21 @@ def port_taken(seen: Seen, case: Case) -> Sign | None:
         return None
     ports = [port for host, port in seen.addresses if seen.is_own(host)] or sorted(seen.own_ports)
     held = any(seen.port(port) == "listening" for port in ports)
+    if rival_at_port(seen):
+        return None  # to take the port from it is no repair
     where = f"port {ports[0]}" if ports else "the port"
     seen_before = ", as the state before shows" if held else ""
     return Sign(0.95 if held else 0.87, f"another process holds {where}{seen_before}: “{line}”", seen.cite)
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def another_product_at_the_port(seen: Seen, case: Case) -> Sign | None:
+    """The port that the service wants is served by another product, which runs as a service of its own."""
+    match = _IN_USE.search(seen.text)
+    name = rival_at_port(seen) if match else ""
+    if not match or not name:
+        return None
+    return Sign(0.9, f"{name} runs and has the port: “{first_line(seen.text, match)}”", seen.cite)
 
 
 _ABOUT_SERVICES = re.compile(r"service|process|port|endpoint|backup|config")

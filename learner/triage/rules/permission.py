@@ -9,7 +9,7 @@ from learner.triage.rules.disk import SHUT_AFTER_FULL
 _DENIED = said(
     r"permission denied", r"access to .{1,200} is denied", r"\bEACCES\b", r"\bEPERM\b", r"operation not permitted", r"access (?:is |was )?denied",
     r"PermissionError", r"CategoryInfo *: PermissionDenied", r"UnauthorizedAccess", r"0x80070005",
-    r"system error 5\b", r"FAILED 5:", r"requires elevation", r"might require other privileges",
+    r"(?<!operating\s)system error 5\b", r"FAILED 5:", r"requires elevation", r"might require other privileges",
     r"run (?:it |this |the command )?(?:again )?as (?:the )?(?:root|administrator|superuser)\b",
     r"(?:must|need(?:s)? to) be (?:run as )?(?:root|superuser|administrator)", r"are you root\?", r"only root (?:can|may)",
     r"root privileges? (?:are|is) required", r"requires? (?:root|superuser|administrator) (?:privileges?|rights|access)",
@@ -41,6 +41,11 @@ _CREDENTIALS = said(
     r"too many authentication failures", r"no supported authentication methods",
     r"running scripts is disabled on this system", r"PSSecurityException",
 )  # fmt: skip
+MORE_THAN_NEEDED = said(r"PROCESS privilege\(s\) for this operation' when trying to dump tablespaces")
+"""A refusal of what nobody wants: the tool may be told not to ask for it, and does its work with the rights it has.
+
+Source: MySQL 8.0 Reference Manual, mysqldump, `--no-tablespaces`.
+"""
 _FORBIDDEN = said(r"403\b")
 
 _WRONG_RIGHTS = said(
@@ -53,7 +58,7 @@ _WRONG_RIGHTS = said(
 def permission_denied(seen: Seen, case: Case) -> Sign | None:
     """The system refused: rights on a file, a port, a service, or administrator's rights as such."""
     match = _DENIED.search(seen.text)
-    if not match:
+    if not match or MORE_THAN_NEEDED.search(seen.text):
         return None
     primary = _DENIED.search(seen.error)
     return Sign(
@@ -68,6 +73,8 @@ def permission_denied(seen: Seen, case: Case) -> Sign | None:
 def credentials_refused(seen: Seen, case: Case) -> Sign | None:
     """A server refused who asked: a password, a key, a token, a role."""
     match = _CREDENTIALS.search(seen.text)
+    if MORE_THAN_NEEDED.search(seen.text):
+        return None
     if not match or (seen.check and seen.check.check == "http_ok") or SHUT_AFTER_FULL.search(seen.text):
         return None
     if _FORBIDDEN.search(match[0]) and seen.addresses and all(seen.is_own(host) for host, _ in seen.addresses):
@@ -83,3 +90,12 @@ def wrong_rights_on_files(seen: Seen, case: Case) -> Sign | None:
         return None
     return Sign(0.88, f"owner or mode of a file is not what the program insists on: “{first_line(seen.text, match)}”",
                 seen.cite)  # fmt: skip
+
+
+@rule(FailureType.RUNBOOK_INSUFFICIENT)
+def asks_for_more_than_needed(seen: Seen, case: Case) -> Sign | None:
+    """A tool asks for something nobody wants and is refused it; an option of its own tells it not to ask."""
+    match = MORE_THAN_NEEDED.search(seen.text)
+    if not match:
+        return None
+    return Sign(0.8, f"it asks for what nobody wants: “{first_line(seen.text, match)}”", seen.cite)

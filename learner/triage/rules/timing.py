@@ -21,7 +21,7 @@ _GAVE_UP = said(
 _STILL_STARTING = said(
     r"the database system is (?:starting up|in recovery mode|not yet accepting connections)", r"LOADING Redis is loading the dataset", r"still (?:starting|loading|initiali[sz]ing|warming|draining|finishing|flushing)",
     r"\bis starting up\b", r"not yet (?:ready|accepting|available|up)", r"warming up", r"recovery in progress", r"BUSY Redis is busy", r"initiali[sz]ation in progress",
-    r"is restarting, wait until", r"container \S+ is (?:starting|created)\b", r"start-pending", r"state: ?(?:starting|activating)", r"leader (?:changed|not (?:known|available))", r"\bno (?:known )?(?:leader|primary|master)\b", r"\bnot (?:the )?(?:primary|master)\b", r"NotWritablePrimary", r"node is recovering", r"election in progress", r"is activating\b", r"health: starting", r"(?-i:\bSTARTING\b)",
+    r"is restarting, wait until", r"container \S+ is (?:starting|created)\b", r"start-pending", r"state: ?(?:starting|activating)", r"leader (?:changed|not (?:known|available))", r"\bno (?:known )?(?:leader|primary|master)\b", r"node is recovering", r"election in progress", r"is activating\b", r"health: starting", r"(?-i:\bSTARTING\b)",
 )  # fmt: skip
 _RACE = said(
     r"start request repeated too quickly", r"start-limit-hit", r"job for \S+ canceled", r"has been marked for deletion", r"FAILED 1072:",

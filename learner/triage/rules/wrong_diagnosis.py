@@ -5,7 +5,7 @@ from __future__ import annotations
 from learner.facts import get
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, first_line, rule, said
-from learner.triage.claims import borne_out, exhausted, mounts
+from learner.triage.claims import MEASURED, borne_out, exhausted, mounts
 from learner.triage.rules.disk import backup_target_full
 
 _NO_SPACE = said(r"no space left on device", r"\bENOSPC\b", r"not enough space on the disk", r"disk (?:is )?full",
@@ -26,6 +26,19 @@ def something_else_is_wrong(seen: Seen, case: Case) -> Sign | None:
         return None
     return Sign(
         0.86, f"the incident says {seen.result.incident_type}, but that was in order; {other}", seen.result.execution_id
+    )
+
+
+@rule(FailureType.WRONG_DIAGNOSIS)
+def measured_fine(seen: Seen, case: Case) -> Sign | None:
+    """The number that the incident is about (processors, memory, disk, clock) was fine before the run began: the alert is
+    over, or of another host."""
+    if seen.incident_type not in MEASURED or borne_out(seen) is not False or exhausted(seen.before):
+        return None
+    return Sign(
+        0.8 if seen.check else 0.68,
+        f"no {seen.incident_type} was to be seen before the run began",
+        seen.result.execution_id,
     )
 
 

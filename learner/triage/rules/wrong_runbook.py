@@ -5,7 +5,7 @@ from __future__ import annotations
 from learner.mentions import address_of
 from learner.models.execution import FailureType
 from learner.triage.case import Case, Seen, Sign, rule
-from learner.triage.claims import borne_out, exhausted
+from learner.triage.claims import MEASURED, borne_out, exhausted
 from learner.triage.families import family_of, family_of_port
 
 _ABOUT_REACHING = ("endpoint_down", "port_unreachable", "endpoint_slow", "latency")
@@ -29,7 +29,7 @@ def type_not_served(seen: Seen, case: Case) -> Sign | None:
 @rule(FailureType.WRONG_RUNBOOK)
 def healthy_all_along(seen: Seen, case: Case) -> Sign | None:
     """What the incident calls broken was in order before the run, and nothing else is visibly wrong."""
-    if borne_out(seen) is not False or exhausted(seen.before) or seen.down():
+    if borne_out(seen) is not False or exhausted(seen.before) or seen.down() or seen.incident_type in MEASURED:
         return None
     if seen.result.was_correct_diagnosis is False and seen.result.was_correct_runbook is not False:
         return None  # then it is the incident that was wrong, as whoever ran it says
