@@ -94,6 +94,8 @@ class Failing:
     result: ExecutionResult
     step: StepExecution | None
     check: CheckResult | None
+    said: str | None = None
+    """What the run found out about the step later, when the step itself seemed to work."""
 
     @property
     def citation(self) -> str:
@@ -105,6 +107,8 @@ class Failing:
     @property
     def text(self) -> str:
         """Everything the failure says, each part once."""
+        if self.said is not None:
+            return self.said
         parts: list[str] = []
         if self.step is not None:
             parts = [self.step.error, self.step.output]

@@ -16,12 +16,13 @@ from learner.proposals.patterns.goals import look_first
 from learner.proposals.patterns.native import unlock_first, use_action
 from learner.proposals.patterns.pattern import PLACEHOLDER, Pattern
 from learner.proposals.patterns.situation import Situation
+from learner.proposals.patterns.traces import cleaners, saying
 from learner.strict import Json
 
 _EXPRESSIONS = frozenset({"when", "until", "expression", "replaces"})
 _BRACES = re.compile(r"\{\{[^{}]*\}\}")
 _CONDITION = re.compile(r"<<(same_when|when_not_running)>>")
-_OWN, _STEP_OF, _SEEN = "own.", "step_of.", ".seen"
+_OWN, _STEP_OF, _STEP_SAYING, _SEEN = "own.", "step_of.", "step_saying.", ".seen"
 
 
 def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value], because: Sequence[str]) -> RunbookEdit:
@@ -100,6 +101,15 @@ class _Known:
             if len(ids) != 1:
                 raise Unfit(f"the runbook has {len(ids)} steps with {action}, not one")
             return Value(ids[0])
+        if name.startswith(_STEP_SAYING):
+            ids = saying(self._situation.parent.steps, word := name.removeprefix(_STEP_SAYING))
+            if len(ids) != 1:
+                raise Unfit(f"the runbook has {len(ids)} steps that say {word}, not one")
+            return Value(ids[0])
+        if name == "cleaner":
+            if not (ids := cleaners(self._situation.parent.steps)):
+                raise Unfit("the runbook has no step that removes files")
+            return Value(ids[-1])
         if name == "starter":
             starts = [s.id for s in self._situation.parent.steps if s.action in ("start_service", "restart_service")]
             if len(starts) != 1:

@@ -23,10 +23,11 @@ from learner.yaml_tree import Problem, YamlError, load
 PLACEHOLDER = re.compile(r"<<([a-z][a-z0-9_.]*)>>")
 BUILT_IN = frozenset({
     "step", "check", "timeout", "longer_timeout", "within", "longer_within", "os_id", "more_attempts",
-    "same_when", "when_not_running", "own", "starter",
+    "same_when", "when_not_running", "own", "starter", "cleaner",
 })  # fmt: skip
 """Names that every pattern may use beside its own; `own` are the failing step's or claim's parameters, as written,
-`own.<parameter>` is one of them, `starter` the id of the only step that starts a service, `step_of.<action>` the id of the only step with that action, and `<name>.seen` a value as it was seen."""
+`own.<parameter>` is one of them, `starter` the id of the only step that starts a service, `cleaner` of the last that removes files,
+`step_of.<action>` the id of the only step with that action, `step_saying.<word>` of the only one whose command says so, and `<name>.seen` a value as it was seen."""
 
 Name = Annotated[str, Matching(r"[a-z][a-z0-9_]*")]
 KindName = Literal["path", "mount", "service", "process", "port", "host", "option", "number"]
@@ -131,7 +132,7 @@ class Pattern(Strict):
         texts = (self.root_cause, self.summary, self.expected_effect, self.risk, json.dumps(self.operations))
         for name in sorted({name for text in texts for name in PLACEHOLDER.findall(text)}):
             name = name.removesuffix(".seen")
-            if name in BUILT_IN or name in own or name.startswith(("own.", "step_of.")):
+            if name in BUILT_IN or name in own or name.startswith(("own.", "step_of.", "step_saying.")):
                 continue
             if not captured or any(name not in names for names in captured):
                 raise ValueError(f"<<{name}>> is not captured by every expression of match.error")
@@ -142,6 +143,11 @@ class Pattern(Strict):
         """`match.error` and what `match.says` stands for, compiled, with the kinds of what each captures."""
         own = tuple(compiled(text) for text in self.match.error)
         return (*own, *((expression, {}) for cause in self.match.says for expression in phrases(cause)))
+
+    @property
+    def prepares(self) -> bool:
+        """Whether it knows a failure by its words, and does something before or after the failing step."""
+        return bool(self.errors) and any(operation.get("op") == "insert_step" for operation in self.operations)
 
     @cached_property
     def exceptions(self) -> tuple[re.Pattern[str], ...]:

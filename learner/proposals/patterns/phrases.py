@@ -31,6 +31,8 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         r"Another transaction is in progress(?: for \S+)?\. Please try again",
         r"apiserver not ready|etcd cluster is unavailable|the server is currently unable to handle the request",
         r"failed calling webhook \S+[^\n]{0,160}connection refused",
+        # clocks that have measured nothing yet
+        r"refid: 00000000|Reference ID\s*: 00000000|Leap status\s*: Not synchroni[sz]ed|no time data (?:was|is) available",
         # services and hosts
         r"Container \S+ is restarting, wait until|container is (?:not ready|starting)",
         r"(?:server|service|daemon|node|cluster|broker|application|app|database|instance|engine) is (?:still )?(?:starting|booting|initiali[sz]ing|warming up|loading|recovering|not (?:yet )?ready|not yet (?:up|available|initiali[sz]ed))",

@@ -12,6 +12,7 @@ from learner.proposals.edit import EditError, apply
 from learner.proposals.patterns.fill import edit_of
 from learner.proposals.patterns.general import Unfit, Value, generalised
 from learner.proposals.patterns.guards import against
+from learner.proposals.patterns.hindsight import fallen_start
 from learner.proposals.patterns.pattern import Pattern
 from learner.proposals.patterns.situation import PERMISSION, Situation, values
 from learner.strict import Json
@@ -60,10 +61,19 @@ class PatternProposer:
             return NoProposal("no_evidence: no failure says which step or claim of this version it is about")
         if any(PERMISSION.search(s.text) for s in situations):
             return NoProposal("permission_denied: rights are given by people")
-        fits = [fit for pattern in self.patterns if (fit := _fit(pattern, situations))]
-        if not fits:
-            return NoProposal("no_pattern: no repair pattern knows this failure")
         said: list[str] = []
+        if draft := self._best(self.patterns, situations, brief, said):
+            return draft
+        starts = [start for s in situations if (start := fallen_start(s))]
+        if draft := self._best([pattern for pattern in self.patterns if pattern.prepares], starts, brief, said):
+            return draft
+        return NoProposal(f"no_pattern: {'; '.join(said) or 'no repair pattern knows this failure'}")
+
+    def _best(
+        self, patterns: Sequence[Pattern], situations: Sequence[Situation], brief: Brief, said: list[str]
+    ) -> Draft | None:
+        """The draft of the first of `patterns` by rank that fits; None when none does, with the reasons in `said`."""
+        fits = [fit for pattern in patterns if (fit := _fit(pattern, situations))]
         for fit in sorted(fits, key=lambda fit: fit.rank(self.acceptance)):
             try:
                 edit = _edit(fit, brief)
@@ -75,7 +85,7 @@ class PatternProposer:
                 said.append(f"{fit.pattern.id}: this edit was refused before")
                 continue
             return Draft(edit, f"patterns/{fit.pattern.id}", notes=_notes(fit, len(situations)))
-        return NoProposal(f"no_pattern: {'; '.join(said)}")
+        return None
 
 
 def situation(brief: Brief, place: Failing) -> Situation | None:

@@ -18,6 +18,7 @@ from learner.proposals.brief import Failing
 from learner.proposals.patterns.kinds import accepted
 from learner.proposals.patterns.pattern import Pattern
 from learner.proposals.patterns.surroundings import surroundings
+from learner.proposals.patterns.traces import traces
 from learner.template import evaluate, render
 
 LONGEST_TEXT = 4_000
@@ -110,6 +111,7 @@ class Situation:
                 str(step.params.get("path", "")) for step in self.parent.steps if step.action == "clean_directory"
             ],
             **surroundings(self),
+            **traces(self),
             **self.numbers,
         }
 

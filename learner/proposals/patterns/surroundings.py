@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from learner.mentions import LOCAL, addresses_in, hosts_in
 from learner.proposals.patterns.needs import about_any, mount_points, needed
+from learner.proposals.patterns.traces import words_of
 
 if TYPE_CHECKING:
     from learner.proposals.patterns.situation import Situation
@@ -32,7 +33,7 @@ def surroundings(situation: Situation) -> dict[str, Any]:
     own = str(params.get("name") or "")
     worked = [step for step in result.executed_steps if step.success and not step.skipped]
     started = {str(step.params.get("name")) for step in worked if step.action in _STARTS}
-    spoken = _words(params)
+    spoken = words_of(params)
     text = f"{situation.text}\n{spoken}" if spoken else situation.text
     mounts = result.state_before.disk.get("mounts")
     known = mounts if isinstance(mounts, Mapping) else {}
@@ -45,16 +46,11 @@ def surroundings(situation: Situation) -> dict[str, Any]:
         "mounts": known,
         "unmounted": {path: unit for path, unit in mount_points(before) if path not in known},
         "outputs": {step.action: step.output for step in worked},
-        "commands": "\n".join(_words(step.params) for step in worked),
+        "commands": "\n".join(words_of(step.params) for step in worked),
         "command": spoken,
         "shows_renewed": _shows_renewed(situation, str(params.get("host") or "")),
         "alike": _alike(own, before),
     }
-
-
-def _words(params: Mapping[str, Any]) -> str:
-    argv = params.get("argv")
-    return " ".join(map(str, argv)) if isinstance(argv, list) else str(params.get("script", ""))
 
 
 def _others(situation: Situation, params: Mapping[str, Any], spoken: str) -> list[str]:
