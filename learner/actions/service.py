@@ -17,6 +17,10 @@ ServiceName = Annotated[
 
 # A service that comes or goes takes its ports, endpoints and processes with it; which ones is not known here.
 _FOLLOWS: Facts = {("ports",): UNKNOWN, ("endpoints",): UNKNOWN, ("processes",): UNKNOWN}
+_RESOLVERS = frozenset(
+    "systemd-resolved NetworkManager systemd-networkd networking network wicked dnsmasq nscd unbound named bind9 pdns-recursor Dnscache DNS".split()
+)
+"""Services that names are resolved by, or that say by whom they are."""
 
 
 class ServiceParams(Strict):
@@ -83,7 +87,8 @@ class _Command(_ServiceAction):
     def effects(self, p: ServiceParams, facts: Mapping[str, Any]) -> Facts | None:
         if get(facts, ("services", p.name)) == self.leaves and self.name in ("start_service", "stop_service"):
             return {}
-        return {("services", p.name): self.leaves, **_FOLLOWS}
+        names: Facts = {("dns",): UNKNOWN} if p.name.removesuffix(".service") in _RESOLVERS else {}
+        return {("services", p.name): self.leaves, **_FOLLOWS, **names}
 
     def order(self, p: ServiceParams, host: Host, seconds: float) -> Completed:
         raise TypeError

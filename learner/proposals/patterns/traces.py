@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from learner.models import ExecutionResult, Step, StepExecution
+from learner.models import Step, StepExecution
 
 if TYPE_CHECKING:
     from learner.proposals.patterns.situation import Situation
@@ -38,8 +38,7 @@ def traces(situation: Situation) -> dict[str, Any]:
     """- `unread_units`: units of services that the run starts whose files it wrote, with nothing that has systemd read them;
     - `holders`: running services that hold removed files open, by the list of open files that a step printed;
     - `stand_ins`: running services that do on this host what the failing step's service does elsewhere;
-    - `elsewhere`: whether the same version worked on another host;
-    - `falling`: whether what a claim measures was on its way down when it judged, and went on falling afterwards."""
+    - `elsewhere`: whether the same version worked on another host."""
     result = situation.failing.result
     done = situation.failing.step or situation.failing.check
     own = str(done.params.get("name") or "") if done else ""
@@ -49,7 +48,6 @@ def traces(situation: Situation) -> dict[str, Any]:
         "holders": holders(situation.printed, result.state_before.services),
         "stand_ins": stand_ins(own, result.state_before.services),
         "elsewhere": any(success.hostname != result.hostname for success in situation.successes),
-        "falling": _falling(result, situation),
     }
 
 
@@ -109,20 +107,6 @@ def stand_ins(own: str, services: Mapping[str, str]) -> dict[str, str]:
         for name, status in services.items()
         if status == "running" and name != own and any(name in role for role in roles)
     }
-
-
-def _falling(result: ExecutionResult, situation: Situation) -> bool:
-    check = situation.failing.check
-    if check is None or check.check not in ("cpu_usage_below", "memory_usage_below"):
-        return False
-    kind = check.check.partition("_")[0]
-    values = [
-        getattr(result.state_before, kind).get("usage_percent"),
-        next(iter(check.observed.values()), None) if isinstance(check.observed, Mapping) else check.observed,
-        getattr(result.state_after, kind).get("usage_percent"),
-    ]
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    return len(numbers) == 3 and numbers[0] > numbers[1] + 3 and numbers[1] > numbers[2] + 3
 
 
 def cleaners(steps: Sequence[Step]) -> list[str]:
