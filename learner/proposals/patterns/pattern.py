@@ -149,6 +149,13 @@ class Pattern(Strict):
         """Whether it knows a failure by its words, and does something before or after the failing step."""
         return bool(self.errors) and any(operation.get("op") == "insert_step" for operation in self.operations)
 
+    @property
+    def waits(self) -> bool:
+        """Whether it only gives more time or more attempts to what is there."""
+        longer = {"set_retry", "set_timeout", "change_claim"}
+        return all(o.get("op") in longer and o.keys() <= {"op", "step_id", "retry", "timeout_seconds", "within_seconds"}
+                   for o in self.operations)  # fmt: skip
+
     @cached_property
     def exceptions(self) -> tuple[re.Pattern[str], ...]:
         """`match.unless`, compiled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from learner.models import RunbookEdit, RunbookMetadata, Step, Verification
+from learner.models import FailureType, RunbookEdit, RunbookMetadata, Step, Verification
 from learner.proposals.acceptance import Acceptance
 from learner.proposals.brief import Brief, Draft, Failing, NoProposal, failing, fingerprint
 from learner.proposals.edit import EditError, apply
@@ -62,7 +62,10 @@ class PatternProposer:
         if any(PERMISSION.search(s.text) for s in situations):
             return NoProposal("permission_denied: rights are given by people")
         said: list[str] = []
-        if draft := self._best(self.patterns, situations, brief, said):
+        # what sets this kind of host apart from those that succeed does not pass with time
+        lasting = brief.verdict.failure_type is FailureType.ENVIRONMENT_DIFFERENCE
+        patterns = [pattern for pattern in self.patterns if not (lasting and pattern.waits)]
+        if draft := self._best(patterns, situations, brief, said):
             return draft
         starts = [start for s in situations if (start := fallen_start(s))]
         if draft := self._best([pattern for pattern in self.patterns if pattern.prepares], starts, brief, said):
