@@ -20,7 +20,7 @@ _RELOAD = said(
     r"changed on disk\. run ['\"‘]?systemctl daemon-reload", r"daemon-reload", r"unit file .{0,80}changed on disk", r"needs? (?:to be )?reload(?:ed)?\b",
 )  # fmt: skip
 _HOST_SETTING = said(
-    r"running with swap on is not supported", r"vm\.max_map_count \[\d+\] is too low", r"max file descriptors \[\d+\] .{0,80}too low",
+    r"running with swap on is not supported", r"cgroup driver: .{0,60}is different from", r"vm\.max_map_count \[\d+\] is too low", r"max file descriptors \[\d+\] .{0,80}too low",
     r"increase .{0,20}vm\.max_map_count", r"(?:net|kernel|fs|vm)\.[a-z_.]+ .{0,40}(?:is )?too (?:low|small)",
 )  # fmt: skip
 _SYNTAX = said(

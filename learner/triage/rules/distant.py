@@ -20,9 +20,12 @@ _SILENT = said(
 _ERRS = said(
     r"\((?:InternalError|ServiceUnavailable|InternalFailure)\) when calling",
     r"unexpected HTTP status:? 5\d\d", r"(?:status(?: code)?|HTTP(?:/\S+)?|HTTP code|returned error)[ :=(]{1,3}50[0234]\b", r"HTTP code 5\d\d from proxy", r"\b50[234] (?:bad gateway|service unavailable|gateway time-?out)", r"service (?:is )?(?:temporarily )?unavailable", r"no longer has a release file",
+    r"\bis sealed\b", r"\bCode: 5\d\d\b", r"(?:storage )?quota (?:is |was )?exceeded", r"QuotaExceeded\w*", r"\b507 insufficient storage",
     r"certificate (?:verification failed|chain uses expired|has expired|verify failed)", r"unable to get local issuer certificate", r"rate exceeded", r"too many requests", r"unknown host",
 )  # fmt: skip
 _NO_SOURCE = said(
+    r"no logon servers (?:are )?(?:currently )?available",
+    r"trust relationship between this workstation and the primary domain failed",
     r"no servers can be used",
     r"no keyserver available",
     r"all (?:name)?servers? (?:failed|unreachable|timed out)",

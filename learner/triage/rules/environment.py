@@ -23,7 +23,7 @@ _TOOL = said(
 )  # fmt: skip
 VANISHING = re.compile(r"/(?:run|var/run|tmp|var/tmp|var/lock|run/lock|dev/shm)(?:/|$)")
 _SPEAKS_OTHERWISE = said(
-    r"(?:invalid|illegal|unrecognized|unrecognised|unknown) option", r"unknown (?:argument|lvalue|directive|switch|command|operation|verb)\b",
+    r"(?:invalid|illegal|unrecognized|unrecognised|unknown) option", r"unrecognized: -", r"\bBusyBox v\d", r"unknown (?:argument|lvalue|directive|switch|command|operation|verb)\b",
     r"unsupported option", r"unable to locate package", r"no package \S+ available", r"no match for argument", r"unable to find a match",
     r"package \S+ (?:not found|has no installation candidate)", r"nothing provides", r"target not found", r"invalid (?:user|group)\b",
     r"unknown (?:user|group)\b", r"(?:user|group) \S+ does not exist", r"getpwnam\(\"?\S+ failed", r"getgrnam\(\"?\S+ failed",

@@ -17,7 +17,7 @@ _SPACE = said(
     r"\bMISCONF\b", r"unable to persist (?:on|to) disk", r"out of disk space", r"available disk space .{0,60}(?:below|less than)", r"disk (?:space )?(?:is )?(?:full|exhausted)", r"low on disk space", r"disk resource limit alarm", r"ran out of (?:disk )?space", r"(?:wrote|written) only \d+ of \d+ bytes", r"\[Errno 28\]", r"os error 28\b", r"write failed, filesystem is full",
 )  # fmt: skip
 _MEMORY = said(
-    r"insufficient memory", r"not enough memory", r"cannot allocate memory", r"failed to allocate (?:memory|\d+ bytes)", r"memory allocation (?:failed|of \d+ bytes failed)", r"std::bad_alloc", r"\bMemoryError\b", r"oom[- ]?kill(?:ed|er)?\b", r"OOMKilled", r"result 'oom-kill'", r"insufficient system resources exist",
+    r"insufficient memory", r"not enough memory", r"cannot allocate memory", r"failed to allocate (?:memory|\d+ bytes)", r"memory allocation (?:failed|of \d+ bytes failed)", r"std::bad_alloc", r"\bMemoryError\b", r"could not reserve enough space for .{0,40}heap", r"unable to allocate .{0,40}heap", r"oom[- ]?kill(?:ed|er)?\b", r"OOMKilled", r"result 'oom-kill'", r"insufficient system resources exist",
     r"the paging file is too small", r"out of (?:virtual )?memory",
 )  # fmt: skip
 _CLOCK = said(

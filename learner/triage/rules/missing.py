@@ -31,6 +31,7 @@ _NOT_FOUND = said(
 _READS = said(r"cannot stat", r"cannot access", r"can't read", r"(?:^|\n)\s*(?:cat|ls|head|tail|grep|du|stat|source|\.): ", r"(?:source|input) (?:file|directory|path)",
               r"for reading", r"nothing to back ?up")  # fmt: skip
 _WRITES = ("write_file", "copy_file", "backup_file", "ensure_line", "create_directory")
+_BINDS = said(r"\bbind(?:ing)?\b", r"\blisten(?:ing)?\b")
 _SHARED_LIBRARY = said(r"error while loading shared libraries")
 _VOLATILE = re.compile(r"/(?:run|var/run|tmp|var/tmp|var/log|var/cache|var/spool|var/lock|run/lock|dev/shm)(?:/|$)")
 _GIVEN = re.compile(
@@ -80,6 +81,11 @@ def missing_directory(seen: Seen, case: Case) -> Sign | None:
         writes = seen.action in _WRITES and path in (seen.params.get("path"), seen.params.get("destination"))
         if writes or (not _GIVEN.search(path) and not _READS.search(line)):
             return Sign(0.75, f"{path} is not there: “{line}”", seen.cite)
+    if _BINDS.search(seen.text) and not elsewhere:  # its own socket's place; the words name it on another line
+        for path in paths_in(seen.text):
+            folder = flavour(path).dirname(path)
+            if seen.exists(folder) is False:
+                return Sign(0.9, f"{folder} is not there, as the state before shows: “{line}”", seen.cite)
     if _CHDIR.search(seen.text) and not elsewhere:
         return Sign(0.8, f"a directory that the service needs is not there: “{line}”", seen.cite)
     return None

@@ -24,6 +24,7 @@ _HELD = said(
     r"could not be removed because .{0,60}(?:in use|depend)", r"dependent services", r"module \S+ is in use", r"lock(?:ed)? .{0,40}(?:portion|database)", r"service database is locked",
 )  # fmt: skip
 _AT_WORK = said(
+    r"VSS_E_WRITERERROR_RETRYABLE", r"experienced a transient error",
     r"(?:please )?(?:retry|try restarting) (?:the )?(?:transaction|operation)", r"getting ready to",
     r"another (?:\S+ ){0,3}(?:operation|job|process|instance|command|session|transaction|upgrade|update|installation|backup|run|app|copy|snapshot|rebuild|task|program|server)\b.{0,60}(?:in progress|is (?:already |currently )?(?:running|active|holding|using)|might be running|pending)",
     r"operation (?:is )?already in progress", r"(?:install|upgrade|rollback|backup|scan|resync|rebuild|vacuum|snapshot|election|failover|migration|synchroni[sz]ation|deployment|update|rollout|restore|check|fsck)\)? (?:is )?(?:already |still |currently )?(?:in progress|running|underway|pending)",
@@ -32,7 +33,7 @@ _AT_WORK = said(
     r"multiprocess access .{0,40}lock", r"already (?:processing|performing|executing|in progress)", r"system is (?:already )?(?:going down|being (?:shut down|rebooted))",
 )  # fmt: skip
 _FIRST = said(
-    r"please run \S+", r"\b(?:remove|delete|stop|close|run|disable|unmount|detach)\b.{0,60} first\b",
+    r"invalid PID number \"\" in", r"please run \S+", r"\b(?:remove|delete|stop|close|run|disable|unmount|detach)\b.{0,60} first\b",
     r"(?:must|has to|have to|needs? to|should) (?:first )?be (?:stopped|unmounted|disabled|closed|removed|emptied|empty|running|mounted|enabled|offline|online|detached|deactivated|drained|paused|initiali[sz]ed|upgraded)\b",
     r"please (?:stop|unmount|close|commit|disable|enable|shut ?down|reboot|restart|drain|remove) ", r"(?:reboot|restart) (?:is |of .{1,40} is )?(?:required|needed|pending)\b", r"pending (?:reboot|restart)",
     r"is mounted\.\s+e2fsck: cannot continue", r"use --(?:force|delete-emptydir-data|ignore-daemonsets|disable-eviction|replace|overwrite|allow-\S+)", r"use the -w option", r"you (?:have|must|need) .{0,20}(?:first|before)\b",

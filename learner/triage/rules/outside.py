@@ -38,7 +38,7 @@ _LIMITED = said(
     r"quota exceeded for", r"ThrottlingException", r"@ERROR: max connections \(\d+\) reached", r"too many connections from your host",
 )  # fmt: skip
 _MIRROR = said(
-    r"hash sum mismatch", r"mirror sync in progress", r"cannot find a valid baseurl", r"all mirrors were (?:already )?tried",
+    r"hash sum mismatch", r"\b(?:EXPKEYSIG|NO_PUBKEY|REVKEYSIG)\b", r"repository .{1,120} is not signed", r"signature verification failed for (?:file|repo\w*)", r"repomd\.xml signature could not be verified", r"mirror sync in progress", r"cannot find a valid baseurl", r"all mirrors were (?:already )?tried",
     r"failed to (?:download|synchronize) (?:metadata|cache) for repo", r"no more mirrors to try", r"unable to connect to \S+:(?:http|80|443)\b",
     r"does not have a release file", r"could not connect to (?:deb|archive|security|ports|mirror)\S*:80",
     r"error: failed retrieving file .{0,80} from", r"package registry .{0,40}unavailable", r"(?<!database:.)temporary error \(try again later\)",
@@ -50,6 +50,7 @@ _FETCHING = said(
 _AUTHORITY = said(
     r"likely firewall problem", r"urn:ietf:params:acme:error:(?:serverInternal|connection|dns|rateLimited|tls)",
     r"acme server .{0,60}(?:down|maintenance|unavailable)", r"the service is down for maintenance", r"acme-v0\d\.api\.letsencrypt\.org",
+    r"CAA record .{0,60}prevents issuance", r"while processing CAA", r"(?:Type: +|error:)(?:caa|serverInternal|rateLimited)\b",
     r"DNS problem: (?:NXDOMAIN|SERVFAIL|query timed out|looking up)", r"error creating new order",
 )  # fmt: skip
 _TIME = said(

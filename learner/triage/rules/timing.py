@@ -24,7 +24,7 @@ _STILL_STARTING = said(
     r"is restarting, wait until", r"container \S+ is (?:starting|created)\b", r"start-pending", r"state: ?(?:starting|activating)", r"leader (?:changed|not (?:known|available))", r"\bno (?:known )?(?:leader|primary|master)\b", r"node is recovering", r"election in progress", r"is activating\b", r"health: starting", r"(?-i:\bSTARTING\b)",
 )  # fmt: skip
 _RACE = said(
-    r"start request repeated too quickly", r"start-limit-hit", r"job for \S+ canceled", r"has been marked for deletion", r"FAILED 1072:",
+    r"start request repeated too quickly", r"start of the service was attempted too often", r"start-limit-hit", r"job for \S+ canceled", r"has been marked for deletion", r"FAILED 1072:",
     r"cannot accept control messages at this time", r"FAILED 1061:", r"still (?:stopping|shutting down)", r"is (?:stopping|shutting down|deactivating)",
     r"stop-pending", r"transaction (?:for \S+ )?is destructive", r"conflicting job", r"shutdown in progress", r"another operation is in progress",
 )  # fmt: skip
