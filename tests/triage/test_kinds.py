@@ -144,3 +144,29 @@ def test_a_copy_that_was_good_may_be_put_back() -> None:
     assert said_of(failed(**tested), successes=())[0] == FailureType.WRONG_DIAGNOSIS.value
     backup = {"services": {"web": "failed"}, "files": {"/etc/apache2/app.conf.bak": {"exists": True}}}
     assert said_of(failed(**tested, state_before=backup), successes=())[0] != FailureType.WRONG_DIAGNOSIS.value
+
+
+def test_a_configuration_that_the_run_brought_is_its_own_business() -> None:
+    error = "AH00526: Syntax error on line 17 of /etc/apache2/app.conf:\nInvalid command 'ProxyPas', perhaps misspelled"
+    test = step(error, "run_command", step_number=2, params={"argv": ["apachectl", "configtest"]})
+    brought = done("run_command", 1, argv=["git", "-C", "/etc/apache2", "pull"])
+    looked = done("run_command", 1, argv=["git", "-C", "/etc/apache2", "status"])
+    assert said_of(failed(steps=[brought, test]), successes=())[1] == "configuration_invalid"
+    assert said_of(failed(steps=[looked, test]), successes=())[1] == "configuration_broken_before"
+
+
+def test_a_port_elsewhere_that_is_always_closed_says_nothing() -> None:
+    state = {"services": {"web": "running"}, "ports": {"cms.corp.example:8080": "closed"}}
+    run = unverified_claim("http_ok", {"endpoints.http://127.0.0.1/": 503}, {"url": "http://127.0.0.1/"}, steps=[done("restart_service", name="web")],
+                           waited=60, incident_type="endpoint_down", state_before=state, state_after=state)  # fmt: skip
+    assert said_of(run, successes=())[1] == "port_elsewhere_is_closed"
+    assert said_of(run, successes=(worked(1, state_before=state),))[1] != "port_elsewhere_is_closed"
+
+
+def test_another_product_on_another_port_is_no_rival() -> None:
+    state = {"services": {"nginx": "failed", "apache2": "running"}, "ports": {"80": "listening", "9443": "listening"}}
+    error = "nginx: [emerg] bind() to 0.0.0.0:{} failed (98: Address already in use)"
+    here = [
+        failed(error.format(port), step_more={"params": {"name": "nginx"}}, state_before=state) for port in (80, 9443)
+    ]
+    assert [said_of(run, successes=())[1] for run in here] == ["another_product_at_the_port", "port_taken"]

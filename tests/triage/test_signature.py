@@ -69,6 +69,10 @@ SAME = {
         "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1234 (apt-get)",
         "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 99 (apt-get)",
     ),
+    "a temporary script on Windows": (
+        "At C:\\Windows\\Temp\\learner-3f1c.ps1:2 char:1\nImport-Module: no valid module file was found",
+        "At C:\\Windows\\Temp\\learner-90aa.ps1:2 char:1\nImport-Module: no valid module file was found",
+    ),
     "a home": ("cannot open /home/alice/app/run.sh", "cannot open /home/bob/app/run.sh"),
     "a traceback's lines": (
         'Traceback (most recent call last):\n  File "/srv/app/x.py", line 12, in <module>\n    foo()\nOSError: [Errno 98] Address already in use',

@@ -35,6 +35,11 @@ _TESTS = re.compile(
     r"|\b(?:named-checkconf|named-checkzone|unbound-checkconf|testparm|slaptest|amtool check-config|kamailio -c|systemd-analyze verify|docker[ -]compose (?:\S+ )*config|visudo -c|doveconf -n|postconf -n|netplan generate|configtest)\b"
 )
 """Commands that only try a service's configuration. Source: each tool's manual page."""
+_WRITES = re.compile(
+    r"\b(?:tee|sed -i|cp|mv|install|rsync|scp|patch|envsubst|git (?:\S+ )*(?:pull|checkout|reset|apply)|ansible\S*|puppet|chef-client|salt-call|wget|Set-Content|Out-File|Copy-Item)\b"
+    r"|\bcurl\b[^\n]*\s(?:-\w*[oO]|--output)\b|>\s*/"
+)
+"""Commands that bring a configuration: what they brought is the runbook's own business."""
 _READ_AGAIN = re.compile(
     r"daemon-reload|daemon-reexec|\bsysctl\b[^\n]*(?:--system|-p)|udevadm control|exportfs|newaliases|postmap|netplan apply|reload|restart|\bHUP\b|update-ca-|ldconfig|chronyc|rndc|kickstart|bootout|appcmd|iisreset"
 )
@@ -67,12 +72,11 @@ def configuration_broken_before(seen: Seen, case: Case) -> Sign | None:
 def _broken_before(seen: Seen) -> re.Match[str] | None:
     """The words of a configuration that can't be read, where the run did not write it and did not need a test of it."""
     match = _SYNTAX.search(seen.text)
-    if (
-        not match
-        or not seen.step
-        or not _INVALID.search(seen.text)
-        or seen.did("write_file", "ensure_line", "copy_file", "restore_file")
-    ):
+    if not match or not seen.step or not _INVALID.search(seen.text):
+        return None
+    if seen.did("write_file", "ensure_line", "copy_file", "restore_file"):
+        return None
+    if any(_WRITES.search(spoken_by(step)) for step in seen.did("run_command", "run_script")):
         return None
     if any(_copy_of(path, seen) for path in paths_in(seen.text)):
         return None  # a copy that was good lies beside it, and the runbook could put it back

@@ -199,7 +199,12 @@ def port_elsewhere_is_closed(seen: Seen, case: Case) -> Sign | None:
     ]
     if any(seen.service(name, after=True) in ("failed", "stopped") for name in acted):
         return None
+    usual = {
+        port for result in case.successes for port, status in result.state_before.ports.items() if status == "closed"
+    }
     for port, status in sorted(seen.before.get("ports", {}).items()):
+        if port in usual:
+            continue  # it is closed where it works, too
         host = port.rpartition(":")[0]
         if (
             host

@@ -32,17 +32,13 @@ def rival(seen: Seen) -> str:
 
 
 def rival_at_port(seen: Seen) -> str:
-    """The rival that customarily serves a port which the failing service could not have and which is open; empty when no
-    process of the failing service is alive that may hold it, nor any rival is known."""
+    """The rival that customarily serves a port which the failing service could not have; empty when a process of
+    the failing service is alive that may hold it, and when no rival is known."""
     name = rival(seen)
     own = _product(str(seen.params.get("name", "")))
     alive = any(_product(process) == own and count for process, count in seen.before.get("processes", {}).items())
     ports = [port for host, port in seen.addresses if seen.is_own(host)] or sorted(seen.own_ports)
-    if (
-        not name
-        or alive
-        or not any(family_of_port(port) == family_of(name) or seen.port(port) == "listening" for port in ports)
-    ):
+    if not name or alive or not any(family_of_port(port) == family_of(name) for port in ports):
         return ""
     return name
 
