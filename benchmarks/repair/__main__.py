@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--set",
         choices=[*SETS, "all"],
         default="all",
-        help="first: what the learner was built against; second, third: written without a look at how it decides",
+        help="first: what the learner was built against; the others: written without a look at how it decides",
     )
     which.add_argument(
         "--cases", type=Path, metavar="DIR", help="the cases of a folder elsewhere, in place of the bench's own sets"

@@ -2,7 +2,7 @@
 
 A case's `good` lists alternatives; of one of them every sign must be there:
 
-`step`, `also`  a step that is new or changed: `id`, `action` (one of), `before`/`after` (a step's id), `params`
+`step`, `also`  a step that is new, changed or moved: `id`, `action` (one of), `before`/`after` (a step's id), `params`
                 (regular expressions), `when` and `text` (regular expressions; `text` is everything in its parameters)
 `budget_grew`   a step may take longer, or is tried more often
 `tried_more`    a step is tried more often; for what fails at once, where a longer timeout changes nothing
@@ -79,8 +79,16 @@ def _first_missing(case: Case, parent: Runbook, new: Runbook, alternative: Mappi
 
 
 def _touched(parent: Runbook, new: Runbook) -> Iterator[Step]:
-    old = {step.id: step for step in parent.steps}
-    return (step for step in new.steps if old.get(step.id) != step)
+    old, was, now = {step.id: step for step in parent.steps}, _before(parent), _before(new)
+    return (
+        step for step in new.steps if old.get(step.id) != step or now[step.id] & old.keys() != was[step.id] & now.keys()
+    )
+
+
+def _before(runbook: Runbook) -> dict[str, set[str]]:
+    """Step → the steps that come before it."""
+    ids = [step.id for step in runbook.steps]
+    return {id: set(ids[:at]) for at, id in enumerate(ids)}
 
 
 def _is(step: Step, wanted: Mapping[str, Any], case: Case, new: Runbook) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.repair import __main__ as bench
 from benchmarks.repair import hostile, signs
-from benchmarks.repair.cases import FOLDER, IMPROVABLE, Case, all_cases, cases_in
+from benchmarks.repair.cases import FOLDER, IMPROVABLE, SETS, Case, all_cases, cases_in
 from benchmarks.repair.endpoint import BEHAVIOURS, Question, Reply, operation, well
 from benchmarks.repair.measure import measure
 from learner.model_client import misfit
@@ -147,16 +147,16 @@ def test_cases_of_a_folder_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_sets_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    sets = [all_cases(name) for name in ("first", "second", "third")]
+    sets = [all_cases(name) for name in SETS]
     assert sum(sets, ()) == all_cases()
     assert len({case.name for case in all_cases()}) == len(all_cases())
     for blind in sets[1:]:
         assert len(blind) >= 40
-        assert {parse(case.runbook).runbook.platform for case in blind} == {"linux", "windows", "darwin"}
+        assert {parse(case.runbook).runbook.platform for case in blind} >= {"linux", "windows"}
     bench.main(["--only", "/only", "--json"])
     assert "sets" not in json.loads(capsys.readouterr().out)
     bench.main(["--every", "20"])
-    assert capsys.readouterr().out.splitlines()[0].split() == ["what", "first", "second", "third", "all", "goal"]
+    assert capsys.readouterr().out.splitlines()[0].split() == ["what", *SETS, "all", "goal"]
 
 
 PLAYED = of("service/stale-pid-file", "command/package-lists-outdated", "permission/sudo-wants-a-password", "doubt/two-causes-in-one-breath",
