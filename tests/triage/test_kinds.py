@@ -170,3 +170,27 @@ def test_another_product_on_another_port_is_no_rival() -> None:
         failed(error.format(port), step_more={"params": {"name": "nginx"}}, state_before=state) for port in (80, 9443)
     ]
     assert [said_of(run, successes=())[1] for run in here] == ["another_product_at_the_port", "port_taken"]
+
+
+def test_what_a_later_step_makes_is_made_too_late() -> None:
+    def runbook(first: str, second: str) -> Any:
+        lines = RUNBOOK.split(b"steps:")[0] + f"steps:\n  - {first}\n  - {second}\nverification:\n".encode()
+        return parse(lines + b'  - {id: running, check: service_running, params: {name: "{{ service }}"}}\n').runbook
+
+    test = "{id: start, action: run_command, params: {argv: [haproxy, -c]}}"
+    copy = "{id: map, action: copy_file, params: {source: /srv/hosts.map, destination: /etc/haproxy/hosts.map}}"
+    error = "failed to open pattern file </etc/haproxy/hosts.map>: No such file or directory."
+    run = failed(error, "run_command", step_more={"params": {"argv": ["haproxy", "-c"]}})
+    late = judge(case(run, of=runbook(test, copy)))
+    assert late
+    assert late.decided_by == "rule:made_too_late"
+    in_time = judge(case(run, of=runbook(copy, test)))
+    assert in_time is None or in_time.decided_by != "rule:made_too_late"
+
+    bind = "{id: start, action: run_script, params: {shell: powershell, script: AddSslCertificate}}"
+    load = "{id: load, action: run_script, params: {shell: powershell, script: Import-PfxCertificate}}"
+    refused = "A specified logon session does not exist. (Exception from HRESULT: 0x80070520)"
+    run = failed(refused, "run_script", step_more={"params": {"shell": "powershell", "script": "AddSslCertificate"}})
+    late = judge(case(run, of=runbook(bind, load)))
+    assert late
+    assert late.decided_by == "rule:made_too_late"
