@@ -5,19 +5,23 @@ Source: Mermaid's documentation, "Flowcharts - Basic Syntax".
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
+
 from learner.forge.escape import label
 from learner.models.runbook import Goto, Runbook, Step
 
 
 def chart(old: Runbook, new: Runbook) -> str:
-    """Mermaid source: the steps of `new` in order, added and changed ones coloured, then its verification."""
-    before = {step.id: step for step in old.all_steps}
+    """Mermaid source: the steps of `new` in order, those that were added, changed or moved coloured, then its verification."""
+    before, moved = {step.id: step for step in old.all_steps}, _moved(old, new)
     checks = {claim.id: claim for claim in old.verification}
     lines = ["flowchart TD", f'  start(["{label(new.ref)}"])']
     last = "start"
     for step in new.steps:
         node = f"s_{step.id}"
-        lines.append(f'  {node}["{label(f"{step.id}: {step.action}")}"]{_mark(before.get(step.id), step)}')
+        lines.append(
+            f'  {node}["{label(f"{step.id}: {step.action}")}"]{_mark(before.get(step.id), step, step.id in moved)}'
+        )
         lines.append(f'  {last} -->|"{label("if " + step.when, 40)}"| {node}' if step.when else f"  {last} --> {node}")
         if isinstance(step.on_failure, Goto):
             lines.append(f"  {node} -.->|fails| s_{step.on_failure.goto}")
@@ -44,5 +48,13 @@ def chart(old: Runbook, new: Runbook) -> str:
     return "\n".join(lines)
 
 
-def _mark(old: Step | None, new: Step) -> str:
-    return ":::added" if old is None else "" if old == new else ":::changed"
+def _mark(old: Step | None, new: Step, moved: bool) -> str:
+    return ":::added" if old is None else ":::changed" if moved or old != new else ""
+
+
+def _moved(old: Runbook, new: Runbook) -> set[str]:
+    """The fewest steps of both that explain why the others stand in another order."""
+    was, now = [step.id for step in old.steps], [step.id for step in new.steps]
+    blocks = SequenceMatcher(None, was, now, autojunk=False).get_matching_blocks()
+    kept = {id for block in blocks for id in now[block.b : block.b + block.size]}
+    return {id for id in now if id in was} - kept

@@ -68,7 +68,7 @@ def changes(operations: Sequence[Operation], old: Runbook, new: Runbook, links: 
 
 def flow(old: Runbook, new: Runbook) -> str:
     """The new version's flow as a chart, what is new in it marked."""
-    legend = "Green is new, yellow is changed. The diff is under *Files changed*."
+    legend = "Green is new, yellow is changed or moved. The diff is under *Files changed*."
     return "\n".join(["```mermaid", chart(old, new), "```", "", legend])
 
 

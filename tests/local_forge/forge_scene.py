@@ -169,7 +169,7 @@ web: ERROR (spawn error): pidfile /run/web/web.pid exists, is another instance r
 ```mermaid
 {CHART}```
 
-Green is new, yellow is changed.
+Green is new, yellow is changed or moved.
 
 ## Evidence (3 of 3)
 
