@@ -57,6 +57,18 @@ def test_the_rest_is_left_to_the_source(source: str) -> None:
     assert draw(source) is None
 
 
+def test_what_stands_on_an_arrow_lies_on_the_picture() -> None:
+    svg = draw('flowchart TD\na["A"] -->|"if state.services[name] is not running"| b["B"]\n')
+    assert svg
+    root = ET.fromstring(svg)
+    left, _, width, _ = map(float, root.attrib["viewBox"].split())
+    boxes = [one for one in root.iter() if one.get("class") == "edge-label-box"]
+    assert boxes
+    for box in boxes:
+        assert left <= float(box.attrib["x"])
+        assert float(box.attrib["x"]) + float(box.attrib["width"]) <= left + width
+
+
 def test_too_big_is_left_to_the_source() -> None:
     assert draw("flowchart TD\n" + "\n".join(f"n{i} --> n{i + 1}" for i in range(flowchart.MAX_NODES))) is None
 

@@ -280,7 +280,7 @@ def _svg(chart: Chart) -> str:
     height = max(n.y + n.height / 2 for n in nodes.values()) + 12
     tip = f"tip-{zlib.crc32(repr(list(nodes)).encode()):08x}"  # several charts may stand on one page
     lanes = 0
-    lines, labels = [], []
+    lines, labels, left, right = [], [], 0.0, 0.0
     for edge in chart.edges:
         if edge.back:
             lanes += 1
@@ -290,13 +290,16 @@ def _svg(chart: Chart) -> str:
         css = "edge dashed" if edge.dashed else "edge"
         lines.append(f'<path class="{css}" d="{path}" marker-end="url(#{tip})"/>')
         if edge.label:
-            labels.append(_label(edge.label, middle))
-    widest = width + 14.0 * lanes + (12 if lanes else 0)
+            text = edge.label if len(edge.label) <= 42 else edge.label[:41] + "…"
+            half = len(text) * 3.2 + 6
+            labels.append(_label(text, half, middle))
+            left, right = min(left, middle[0] - half - 2), max(right, middle[0] + half + 2)
+    widest = max(right, width + 14.0 * lanes + (12 if lanes else 0)) - left
     boxes = [_box(n, chart.styles.get(n.css, {})) for n in nodes.values() if not n.hidden]
     names = ", ".join(" ".join(n.lines) for n in nodes.values() if not n.hidden)
     head = (
         f'<svg class="flowchart" role="img" aria-label="{html.escape(f"Flow: {names}"[:400])}" '
-        f'viewBox="0 0 {widest:.0f} {height:.0f}" width="{widest:.0f}" height="{height:.0f}">'
+        f'viewBox="{left:.0f} 0 {widest:.0f} {height:.0f}" width="{widest:.0f}" height="{height:.0f}">'
         f'<defs><marker id="{tip}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="tip" d="M0 0 10 5 0 10z"/></marker></defs>'
     )
@@ -326,12 +329,12 @@ def _around(start: Node, end: Node, lane: float) -> tuple[str, tuple[float, floa
     )
 
 
-def _label(text: str, middle: tuple[float, float]) -> str:
-    short = text if len(text) <= 42 else text[:41] + "…"
-    width = len(short) * 6.4 + 12
+def _label(text: str, half: float, middle: tuple[float, float]) -> str:
     x, y = middle
-    box = f'<rect class="edge-label-box" x="{x - width / 2:.1f}" y="{y - 10:.1f}" width="{width:.1f}" height="20" rx="4"/>'
-    return f'{box}<text class="edge-label" x="{x:.1f}" y="{y + 4:.1f}">{html.escape(short)}</text>'
+    box = (
+        f'<rect class="edge-label-box" x="{x - half:.1f}" y="{y - 10:.1f}" width="{2 * half:.1f}" height="20" rx="4"/>'
+    )
+    return f'{box}<text class="edge-label" x="{x:.1f}" y="{y + 4:.1f}">{html.escape(text)}</text>'
 
 
 def _box(node: Node, style: dict[str, str]) -> str:
