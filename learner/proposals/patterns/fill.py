@@ -14,7 +14,9 @@ from learner.models import Runbook, RunbookEdit
 from learner.proposals.patterns.general import Unfit, Value
 from learner.proposals.patterns.goals import look_first
 from learner.proposals.patterns.native import unlock_first, use_action
+from learner.proposals.patterns.order import TWICE, undo_first
 from learner.proposals.patterns.pattern import PLACEHOLDER, Pattern
+from learner.proposals.patterns.removals import skip_when_gone
 from learner.proposals.patterns.situation import Situation
 from learner.proposals.patterns.traces import cleaners, saying
 from learner.strict import Json
@@ -47,12 +49,20 @@ def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value],
                 operations.append(_program(operation, situation))
             case "look_first":
                 operations += look_first(situation)
+            case "undo_first":
+                operations.append(undo_first(situation))
+            case "skip_when_gone":
+                operations += skip_when_gone(situation)
             case "use_action":
                 operations.append(use_action(situation))
             case "unlock_first":
                 operations.append(unlock_first(situation))
             case "set_in_argv":
                 operations.append(_in_argv(operation, situation))
+            case "add_option":
+                operations.append(_one_more_option(operation, situation))
+            case "extend_last_argument":
+                operations.append(_longer_last(operation, situation))
             case "add_argument":
                 operations.append(_one_more(operation, situation))
             case _:
@@ -233,6 +243,21 @@ def _one_more(operation: Mapping[str, Json], situation: Situation) -> dict[str, 
     return _with_argv(situation, lambda argv: [argv[0], operation["value"], *argv[1:]])
 
 
+def _one_more_option(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+    """`add_option`: the failing command with one more option, behind those that must come first (`--defaults-…`)."""
+
+    def changed(argv: list[Any]) -> list[Any]:
+        at = max((i for i, word in enumerate(argv) if str(word).startswith("--defaults-")), default=0) + 1
+        return [*argv[:at], operation["value"], *argv[at:]]
+
+    return _with_argv(situation, changed)
+
+
+def _longer_last(operation: Mapping[str, Json], situation: Situation) -> dict[str, Json]:
+    """`extend_last_argument`: the failing command with `value` right behind its last argument."""
+    return _with_argv(situation, lambda argv: [*argv[:-1], f"{argv[-1]}{operation['value']}"])
+
+
 def _with_argv(situation: Situation, change: Callable[[list[Any]], list[Any]]) -> dict[str, Json]:
     argv = situation.step.params.get("argv") if situation.step else None
     if not isinstance(argv, list) or not situation.step:
@@ -263,6 +288,7 @@ def _named(operation: dict[str, Json], parent: Runbook) -> dict[str, Json]:
     if operation["op"] not in ("insert_step", "add_rollback_step", "add_verification"):
         return operation
     new = operation[key]
+    twice = operation.pop(TWICE, False)
     steps, claims = parent.all_steps, parent.verification
     there = (
         [(c.check, c.params, c.id) for c in claims]
@@ -270,7 +296,7 @@ def _named(operation: dict[str, Json], parent: Runbook) -> dict[str, Json]:
         else [(s.action, s.params, s.id) for s in steps]
     )
     for kind, params, at in there:
-        if kind == new.get("check", new.get("action")) and params == new.get("params", {}):
+        if not twice and kind == new.get("check", new.get("action")) and params == new.get("params", {}):
             raise Unfit(f"{at} does this already")
     taken = {step.id for step in steps} | {claim.id for claim in claims}
     wanted, number = str(new["id"]), 1

@@ -117,6 +117,14 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         r"FAILED 1073|\b2224\b|\b1379\b|already (?:part|a member) of|bereits Mitglied",
         r"pool with that name (?:is )?already|a pool with that name",
     ),
+    "gone": (
+        r"Unknown thread id|No such (?:process|container|network|volume|image|object|device|remote|user|group|job|session)",
+        r"Cannot find device|no such (?:pool|dataset)|dataset does not exist|Failed to find logical volume|not found in volume group",
+        r"(?:user|group|database|role|interface|bridge|snapshot|account) [\"'`‘]?[\w@./:-]{1,80}[\"'’]? (?:does not exist|not found|could not be found)",
+        r"(?:is )?not (?:currently )?mounted|no mount point specified|Device \S+ (?:is not active|not found)|is not active\.",
+        r"\(NotFound\)|FAILED 1060|NET HELPMSG 2221|NET HELPMSG 2310|no such (?:bridge|port)|does not exist or is not",
+        r"(?:rm|unlink|rmdir): (?:cannot|failed to) (?:remove|unlink)[^\n]{0,200}: No such file or directory",
+    ),
     "not_there": (
         r"No such file or directory|Datei oder Verzeichnis nicht gefunden|Aucun fichier ou (?:dossier|répertoire)[^\n]{0,20}|No existe el (?:fichero|archivo) o el directorio|File o directory non esistente",
         r"cannot find the (?:path|file)|does not exist|not found|\bENOENT\b",

@@ -14,7 +14,7 @@ from learner.proposals.patterns.general import Unfit, Value, generalised
 from learner.proposals.patterns.guards import against
 from learner.proposals.patterns.hindsight import fallen_start
 from learner.proposals.patterns.pattern import Pattern
-from learner.proposals.patterns.situation import PERMISSION, Situation, values
+from learner.proposals.patterns.situation import Situation, asks_for_rights, values
 from learner.strict import Json
 
 MOST_CITATIONS = 3
@@ -59,7 +59,7 @@ class PatternProposer:
         situations = [s for r in brief.failures if (f := failing(r)) is not None and (s := situation(brief, f))]
         if not situations:
             return NoProposal("no_evidence: no failure says which step or claim of this version it is about")
-        if any(PERMISSION.search(s.text) for s in situations):
+        if any(asks_for_rights(s.text) for s in situations):
             return NoProposal("permission_denied: rights are given by people")
         said: list[str] = []
         # what sets this kind of host apart from those that succeed does not pass with time

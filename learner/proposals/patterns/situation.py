@@ -16,9 +16,10 @@ from learner.flow import concrete
 from learner.models import ExecutionResult, Runbook, Step, Verification
 from learner.proposals.brief import Failing
 from learner.proposals.patterns.kinds import accepted
+from learner.proposals.patterns.order import claimed, providers, undoers
 from learner.proposals.patterns.pattern import Pattern
 from learner.proposals.patterns.surroundings import surroundings
-from learner.proposals.patterns.traces import traces
+from learner.proposals.patterns.traces import traces, words_of
 from learner.template import evaluate, render
 
 LONGEST_TEXT = 4_000
@@ -48,6 +49,16 @@ PERMISSION = re.compile(
     re.IGNORECASE,
 )
 """What no runbook may work around: rights are people's to give."""
+_NOT_NEEDED = re.compile(
+    r"access denied; you need \(at least one of\) the PROCESS privilege\(s\)[^\n]{0,80}when trying to dump tablespaces",
+    re.IGNORECASE,
+)
+"""Rights that a tool asks for only to do more than anybody wants of it."""
+
+
+def asks_for_rights(text: str) -> bool:
+    """Whether `text` says that rights are missing which the work itself needs."""
+    return PERMISSION.search(_NOT_NEEDED.sub("", text)) is not None
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,10 @@ class Situation:
             ],
             **surroundings(self),
             **traces(self),
+            "providers": providers(self),
+            "undoers": undoers(self),
+            "groups": re.findall(r"(?<![\w-])([\w-]+):(?:\*|[\w-]+_[0-9]+)", f"{claimed(self)}\n{self.printed}"),
+            "later_words": {s.id: words_of(s.params) for s in self.parent.steps[at + 1 :]} if at >= 0 else {},
             **self.numbers,
         }
 
@@ -228,7 +243,7 @@ def longer(seconds: float) -> int:
 
 def values(pattern: Pattern, situation: Situation) -> tuple[dict[str, Any], int] | None:
     """The pattern's values for this failure and how many characters its expression matched; None: it does not fire."""
-    if not _of_its_kind(pattern, situation) or PERMISSION.search(situation.text):
+    if not _of_its_kind(pattern, situation) or asks_for_rights(situation.text):
         return None
     if any(exception.search(situation.text) for exception in pattern.exceptions):
         return None

@@ -20,6 +20,8 @@ _LSOF_WIDTH = 9
 _CLEANERS = ("clean_directory", "remove_file", "rotate_logs", "clean_package_cache", "vacuum_journal")
 _CLEANING = re.compile(r"(?<![\w-])(?:rm|unlink|logrotate|Remove-Item|del)(?![\w-])|-delete\b")
 
+_TEMPORARY = frozenset({"sessions", "session", "tmp", "temp", "cache", "spool"})
+
 # Services that do the same work on different systems; a host has one of each.
 _ROLES: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
@@ -37,6 +39,7 @@ _ROLES: tuple[frozenset[str], ...] = tuple(
 def traces(situation: Situation) -> dict[str, Any]:
     """- `unread_units`: units of services that the run starts whose files it wrote, with nothing that has systemd read them;
     - `holders`: running services that hold removed files open, by the list of open files that a step printed;
+    - `leftovers`: directories of temporary files in which a step that counted found most files → how many;
     - `stand_ins`: running services that do on this host what the failing step's service does elsewhere;
     - `elsewhere`: whether the same version worked on another host."""
     result = situation.failing.result
@@ -46,6 +49,7 @@ def traces(situation: Situation) -> dict[str, Any]:
     return {
         "unread_units": unread_units(worked),
         "holders": holders(situation.printed, result.state_before.services),
+        "leftovers": leftovers(situation.printed),
         "stand_ins": stand_ins(own, result.state_before.services),
         "elsewhere": any(success.hostname != result.hostname for success in situation.successes),
     }
@@ -95,6 +99,16 @@ def _runs(service: str, program: str) -> bool:
     if len(program) >= _LSOF_WIDTH and bare.startswith(program):
         return True
     return program in (bare, f"{bare}d") or program == bare[:_LSOF_WIDTH] or f"{program}d" == bare
+
+
+def leftovers(printed: str) -> dict[str, int]:
+    """The directory with the most files by a count that `printed` shows, when it is one of sessions or temporary files."""
+    counted = re.findall(r"(?m)^\s*(\d{4,10})\s+(/[\w@.+/-]+)\s*$", printed)
+    if not counted:
+        return {}
+    number, directory = max(((int(count), path) for count, path in counted), default=(0, ""))
+    parts = set(directory.lower().split("/"))
+    return {directory: number} if parts & _TEMPORARY else {}
 
 
 def stand_ins(own: str, services: Mapping[str, str]) -> dict[str, str]:
