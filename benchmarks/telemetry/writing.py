@@ -96,7 +96,7 @@ def _crowd(folder: Path, writers: int, seconds: float, *, counts: bool) -> Itera
     rates = {}
     for batch in (1, 20):
         remote = init(_fresh(folder / f"crowd-{batch}.git"), bare=True)
-        tally = _run(writers, seconds, _own_ref(folder, remote, batch))
+        tally = _run(writers, seconds, _own_ref(folder, remote, writers, batch))
         begun = time.perf_counter()
         learner = _clone(folder, "crowd-learner", remote)
         fold(learner, "origin", settings=SETTINGS, author=WHO, now=NOW)
@@ -117,7 +117,7 @@ def _crowd(folder: Path, writers: int, seconds: float, *, counts: bool) -> Itera
             yield most(f"{writers} writers: p99", p99, 3, " s", counts=counts)
         assert (lost, doubled) == (0, 0)
     shared = init(_fresh(folder / "shared.git"), bare=True)
-    tally = _run(writers, seconds, _shared_branch(folder, shared))
+    tally = _run(writers, seconds, _shared_branch(folder, shared, writers))
     rate = max(tally.results, 1) / seconds
     said = f"  ({rates[1]:.0f} against {rate:.1f} results/s with {tally.retries} retries)"
     yield least(f"{writers} writers over one shared branch, single", rates[1] / rate, 20, "×", said=said, counts=counts)
@@ -158,11 +158,17 @@ def _run(writers: int, seconds: float, writer: Callable[[int, float, _Tally], No
     return whole
 
 
-def _own_ref(folder: Path, remote: Git, batch: int) -> Callable[[int, float, _Tally], None]:
+def _set_up(folder: Path, remote: Git, writers: int) -> list[Git]:
+    """A clone for each writer, made before the clock runs: hosts are set up long before they report."""
+    return [_clone(folder, f"writer-{index}", remote) for index in range(writers)]
+
+
+def _own_ref(folder: Path, remote: Git, writers: int, batch: int) -> Callable[[int, float, _Tally], None]:
+    clones = _set_up(folder, remote, writers)
+    spools = [Spool(_fresh(folder / f"writer-{index}-spool")) for index in range(writers)]
+
     def write(index: int, end: float, tally: _Tally) -> None:
-        clone = _clone(folder, f"writer-{index}", remote)
-        spool = Spool(_fresh(folder / f"writer-{index}-spool"))
-        number = 0
+        clone, spool, number = clones[index], spools[index], 0
         while time.monotonic() < end:
             for _ in range(batch):
                 one = result(10_000_000 + index * 100_000 + number)
@@ -187,11 +193,12 @@ def _own_ref(folder: Path, remote: Git, batch: int) -> Callable[[int, float, _Ta
     return write
 
 
-def _shared_branch(folder: Path, remote: Git) -> Callable[[int, float, _Tally], None]:
+def _shared_branch(folder: Path, remote: Git, writers: int) -> Callable[[int, float, _Tally], None]:
     """The plain way: fetch the branch, commit on top, push, and again when somebody was faster."""
+    clones = _set_up(folder, remote, writers)
 
     def write(index: int, end: float, tally: _Tally) -> None:
-        clone = _clone(folder, f"writer-{index}", remote)
+        clone = clones[index]
         chance = random.Random(index)
         number = 0
         while time.monotonic() < end:
