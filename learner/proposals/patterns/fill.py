@@ -17,6 +17,7 @@ from learner.proposals.patterns.native import unlock_first, use_action
 from learner.proposals.patterns.order import TWICE, undo_first
 from learner.proposals.patterns.pattern import PLACEHOLDER, Pattern
 from learner.proposals.patterns.removals import skip_when_gone
+from learner.proposals.patterns.scripts import import_as_before, script_to_action, where_it_is_loaded
 from learner.proposals.patterns.situation import Situation
 from learner.proposals.patterns.traces import cleaners, saying
 from learner.strict import Json
@@ -55,6 +56,12 @@ def edit_of(pattern: Pattern, situation: Situation, values: Mapping[str, Value],
                 operations += skip_when_gone(situation)
             case "use_action":
                 operations.append(use_action(situation))
+            case "script_to_action":
+                operations.append(script_to_action(situation))
+            case "import_as_before":
+                operations.append(import_as_before(situation))
+            case "where_it_is_loaded":
+                operations.append(where_it_is_loaded(situation))
             case "unlock_first":
                 operations.append(unlock_first(situation))
             case "set_in_argv":

@@ -39,6 +39,7 @@ _ROLES: tuple[frozenset[str], ...] = tuple(
 def traces(situation: Situation) -> dict[str, Any]:
     """- `unread_units`: units of services that the run starts whose files it wrote, with nothing that has systemd read them;
     - `holders`: running services that hold removed files open, by the list of open files that a step printed;
+    - `renewed`: the name of the certificate that a step renewed;
     - `leftovers`: directories of temporary files in which a step that counted found most files → how many;
     - `stand_ins`: running services that do on this host what the failing step's service does elsewhere;
     - `elsewhere`: whether the same version worked on another host."""
@@ -49,6 +50,7 @@ def traces(situation: Situation) -> dict[str, Any]:
     return {
         "unread_units": unread_units(worked),
         "holders": holders(situation.printed, result.state_before.services),
+        "renewed": next((str(s.params.get("name")) for s in worked if s.action == "renew_certificate"), ""),
         "leftovers": leftovers(situation.printed),
         "stand_ins": stand_ins(own, result.state_before.services),
         "elsewhere": any(success.hostname != result.hostname for success in situation.successes),
