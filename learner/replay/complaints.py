@@ -27,7 +27,9 @@ _REFUSED = re.compile(
 )
 _LOCKED = re.compile(
     r"already running|another (?:instance|process|copy)|could not get lock|unable to lock|lock.{0,20}held"
-    r"|resource temporarily unavailable|text file busy|(?:target|device) (?:or resource )?(?:is )?busy",
+    r"|resource temporarily unavailable|text file busy"
+    r"|used by another process|von einem anderen Prozess verwendet|utilisé par un autre processus|utilizado por otro proceso"
+    r"|(?:target|device) (?:or resource )?(?:is )?busy",
     re.IGNORECASE,
 )
 _DOWN = re.compile(
@@ -36,6 +38,7 @@ _DOWN = re.compile(
 _DEPENDS = re.compile(
     r"dependency service or group|dependency (?:job |service )?(?:for \S{1,80} )?failed", re.IGNORECASE
 )
+_DEPENDED_ON = re.compile(r"has dependent services|services are dependent on|FAILED 1051", re.IGNORECASE)
 _TIMED_OUT = re.compile(r"\btimed?[ -]?out\b|\btimeout\b|deadline exceeded", re.IGNORECASE)
 _DENIED = re.compile(
     r"permission denied|operation not permitted|access (?:is )?denied|EACCES|EPERM|must be root|not permitted|a password is"
@@ -47,6 +50,12 @@ _STAYS = re.compile(
     r"|(?:unknown|unrecognized|invalid|illegal) (?:option|argument|directive|command|parameter|value)"
     r"|no space left on device|input/output error|pid ?file \S+ (?:already )?exists|unit \S+ (?:could not be |not )found"
     r"|certificate has expired",
+    re.IGNORECASE,
+)
+
+_EXPIRES = re.compile(
+    r"NodeExists|node already exists and owner|already registered|address already in use|EADDRINUSE"
+    r"|(?:lock|lease|session)[^\n]{0,60}(?:still held|not (?:yet )?expired|held by (?:a )?(?:previous|former|dead))",
     re.IGNORECASE,
 )
 
@@ -73,6 +82,8 @@ def needs(error: str, services: Iterable[str] = ()) -> tuple[Need, ...]:
         found.add(Need(("ports",), None, True))
     if _DEPENDS.search(error) and "services" not in families:
         found.add(Need(("services",), None, True))
+    if _DEPENDED_ON.search(error):
+        found.add(Need(("services",), None, True))
     return tuple(sorted(found, key=lambda need: need.path))
 
 
@@ -89,6 +100,11 @@ def denied(error: str) -> bool:
 def outlived(error: str) -> bool:
     """Whether a process was still there after a signal it may ignore, in the words of `kill_process`."""
     return bool(_OUTLIVED.search(error))
+
+
+def expires(error: str) -> bool:
+    """Whether what `error` says is held by a process that is gone, and is given back after a while."""
+    return bool(_EXPIRES.search(error))
 
 
 def stays(error: str) -> bool:

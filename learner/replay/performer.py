@@ -138,8 +138,13 @@ class ReplayPerformer:
             if matching.no_longer_accepted(attempt, record):
                 why = f"exit code {record.step.exit_code} is no success any more"
                 return Outcome.failed(why), self._event(where, False, "implied", needs, why)
-            self._took_place(attempt, record, novel=False)
-            return self._replayed(attempt, record, True), self._event(where, True, new or "recorded", needs)
+            fell = self._fell(record)
+            stays_up = bool(fell) and (
+                new is not None or (complaints.expires(fell) and self._has_more_time(attempt, record, needs))
+            )
+            self._took_place(attempt, record, novel=stays_up)
+            basis: Basis = "assumed" if stays_up else new or "recorded"
+            return self._replayed(attempt, record, True), self._event(where, True, basis, needs)
         why = "what its error named is different now" if new else ""
         if new is None and self._has_more_time(attempt, record, needs):
             why = "it has more time now"
@@ -190,14 +195,25 @@ class ReplayPerformer:
         found = [Need(path) for path in attempt.action.reads(attempt.params)]
         error = "" if record.step.success else record.step.error or self.recording.result.error_message or ""
         services = self.world.state.get("services", {})
-        found += complaints.needs(error, services)
+        found += complaints.needs(error or self._fell(record), services)
         if not found or self.course.effects(attempt.action, attempt.params) is None:
             # Nobody declares what a command depends on; what it names is the best that can be had.
-            words = " ".join(map(str, [*attempt.rendered.get("argv", ()), attempt.rendered.get("script", "")]))
+            env = attempt.rendered.get("env") or {}
+            said = [*attempt.rendered.get("argv", ()), attempt.rendered.get("script", ""), *env.values()]
+            words = " ".join(map(str, said))
             found += [Need(path) for path in sorted(facts_in(words, services=services))]
             for word in attempt.rendered.get("argv", ())[:1]:
                 found.append(Need(("processes", str(word).rpartition("/")[2])))
         return tuple(found)
+
+    def _fell(self, record: Record) -> str:
+        """What later steps printed about a start that seemed to work, and whose service was down in the end."""
+        step, result = record.step, self.recording.result
+        down = result.state_after.services.get(str(step.params.get("name"))) in ("stopped", "failed")
+        if not (step.success and down and step.action in ("start_service", "restart_service")):
+            return ""
+        later = (done for done in result.executed_steps if done.step_number > step.step_number and not done.skipped)
+        return "\n".join(done.output for done in later if done.output.strip())
 
     def _news(self, needs: Sequence[Need], record: Record | None) -> tuple[Basis | None, frozenset[int]]:
         """What is new about `needs`, and the recorded steps that were left out when nothing else is."""

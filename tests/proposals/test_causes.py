@@ -19,7 +19,7 @@ from tests.proposals.examples import brief_of, failure_of, parent_of
 
 CASES: list[dict[str, Any]] = [
     case
-    for name in ("causes.yaml", "incidents.yaml")
+    for name in ("causes.yaml", "incidents.yaml", "hindsight.yaml")
     for case in cast("Any", load(Path(__file__).with_name(name).read_bytes()).value)
 ]
 EACH = pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
