@@ -17,9 +17,10 @@ ServiceName = Annotated[
 
 # A service that comes or goes takes its ports, endpoints and processes with it; which ones is not known here.
 _FOLLOWS: Facts = {("ports",): UNKNOWN, ("endpoints",): UNKNOWN, ("processes",): UNKNOWN}
-_RESOLVERS = frozenset(
-    "systemd-resolved NetworkManager systemd-networkd networking network wicked dnsmasq nscd unbound named bind9 pdns-recursor Dnscache DNS".split()
-)
+_RESOLVERS = frozenset({
+    "systemd-resolved", "NetworkManager", "systemd-networkd", "networking", "network", "wicked", "dnsmasq",
+    "nscd", "unbound", "named", "bind9", "pdns-recursor", "Dnscache", "DNS",
+})  # fmt: skip
 """Services that names are resolved by, or that say by whom they are."""
 
 
