@@ -128,7 +128,13 @@ def _net(words: Sequence[str], argv: Sequence[str]) -> list[str] | None:
     return ["net", kind, words[1]] if adds and whole else None
 
 
+def _launchctl(words: Sequence[str], argv: Sequence[str]) -> list[str] | None:
+    whole = len(words) == 3 and words[0] == "bootstrap" and words[2].endswith(".plist")
+    return ["launchctl", "print", f"{words[1]}/{words[2].rpartition('/')[2].removesuffix('.plist')}"] if whole else None
+
+
 _LOOKS: Mapping[str, Look] = {
+    "launchctl": _launchctl,
     "useradd": _last("getent", "passwd"),
     "adduser": _last("getent", "passwd"),
     "groupadd": _last("getent", "group"),

@@ -115,6 +115,7 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         r"already exists|existiert (?:schon|bereits)|ist bereits vorhanden|existe déjà|ya existe|esiste già|bestaat al|já existe",
         r"File exists|Datei (?:oder Verzeichnis )?existiert|le fichier existe|El (?:fichero|archivo) ya existe|\bEEXIST\b",
         r"FAILED 1073|\b2224\b|\b1379\b|already (?:part|a member) of|bereits Mitglied",
+        r"Bootstrap failed: (?:5|17|37): |service already (?:bootstrapped|loaded)",
         r"pool with that name (?:is )?already|a pool with that name",
     ),
     "gone": (
@@ -127,7 +128,7 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
     ),
     "not_there": (
         r"No such file or directory|Datei oder Verzeichnis nicht gefunden|Aucun fichier ou (?:dossier|répertoire)[^\n]{0,20}|No existe el (?:fichero|archivo) o el directorio|File o directory non esistente",
-        r"cannot find the (?:path|file)|does not exist|not found|\bENOENT\b",
+        r"is missing or empty|cannot find the (?:path|file)|does not exist|not found|\bENOENT\b",
     ),
 }  # fmt: skip
 

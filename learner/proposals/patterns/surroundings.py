@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from learner.mentions import LOCAL, addresses_in, hosts_in
+from learner.models import ExecutionResult
 from learner.proposals.patterns.needs import about_any, mount_points, needed
 from learner.proposals.patterns.traces import words_of
 
@@ -44,7 +45,8 @@ def surroundings(situation: Situation) -> dict[str, Any]:
         "fallen": _fallen(before, after, started),
         "about_started": about_any(started, text),
         "mounts": known,
-        "unmounted": {path: unit for path, unit in mount_points(before) if path not in known},
+        "unmounted": {path: unit for path, unit in mount_points(before) if path not in known}
+        | {path: "looked for" for path in _sought(result) if path not in known and known},
         "outputs": {step.action: step.output for step in worked},
         "commands": "\n".join(words_of(step.params) for step in worked),
         "command": spoken,
@@ -53,12 +55,33 @@ def surroundings(situation: Situation) -> dict[str, Any]:
     }
 
 
+_MANUAL = re.compile(r"https?://\S*(?:doc|manual|wiki|help|support|guide|faq|kb)\S*", re.IGNORECASE)
+"""Addresses that tools print for people to read there; nothing of the failure is on those hosts."""
+
+
 def _others(situation: Situation, params: Mapping[str, Any], spoken: str) -> list[str]:
     own = situation.failing.result.hostname.lower()
-    text = "\n".join([situation.text, spoken, *(str(params.get(key, "")) for key in ("host", "url"))])
+    text = "\n".join([_MANUAL.sub("", situation.text), spoken, *(str(params.get(key, "")) for key in ("host", "url"))])
     hosts = dict.fromkeys([*(host for host, _ in addresses_in(text)), *hosts_in(text)])
     here = {*LOCAL, own, own.partition(".")[0]}
     return [h for h in hosts if h.strip("[]").lower() not in here and not h.startswith("127.")]
+
+
+def _sought(result: ExecutionResult) -> list[str]:
+    """The mount points that a step looked for in vain."""
+    looks = [
+        done.params["argv"]
+        for done in result.executed_steps
+        if not done.success and not done.skipped and isinstance(done.params.get("argv"), list) and done.params["argv"]
+    ]
+    tools = ("findmnt", "mountpoint")
+    return [
+        str(w).rstrip("/")
+        for argv in looks
+        if str(argv[0]).rpartition("/")[2] in tools
+        for w in argv[1:]
+        if str(w).startswith("/")
+    ]
 
 
 def _shows_renewed(situation: Situation, host: str) -> bool:
