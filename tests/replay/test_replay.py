@@ -570,3 +570,62 @@ def test_what_stands_below_a_directory_of_windows_is_concerned_by_it() -> None:
     assert concerns(("files", "C:\\web\\run\\web.pid", "exists"), made)
     assert not concerns(("files", "C:\\web\\runner", "exists"), made)
     assert concerns(("commands", "type C:\\web\\run\\a"), ("files", "C:\\web\\run", "exists"))
+
+
+LOG = step("log", "run_command", argv=["tail", "/var/log/web.log"])
+
+
+def fallen(log: str, after: str = "failed") -> Any:
+    """A start that was reported to work, a log that was read after it, and a service that was down in the end."""
+    return failed(
+        executed_steps=[record(1, START, success=True), record(2, LOG, success=True, output=log)],
+        error_step=None,
+        error_message="verification running: failed",
+        verification_passed=False,
+        state_before={"services": {"web": "failed"}},
+        state_after={"services": {"web": after}},
+        checks=[{"id": "running", "check": "service_running", "params": {"name": "web"}, "passed": False, "observed": after, "waited_seconds": 20}],
+    )  # fmt: skip
+
+
+def test_a_start_whose_service_fell_over_depends_on_what_its_log_names() -> None:
+    parent = runbook(START, LOG, verification=[RUNNING])
+    run = fallen("web[8]: pid file /run/web/web.pid exists, is another instance running?")
+    found = replay(parent, runbook(REMOVE_PID, START, LOG, verification=[RUNNING], version=2), [run], [])
+    assert found.verdict in ("fixed", "plausible"), found.summary
+    elsewhere = runbook(step("make", "create_directory", path="/tmp/x"), START, LOG, verification=[RUNNING], version=2)
+    assert replay(parent, elsewhere, [run], []).verdict == "unchanged"
+    assert replay(parent, parent, [run], []).verdict == "unchanged"
+
+
+def test_only_what_is_given_back_by_itself_is_waited_for() -> None:
+    parent = runbook(START, LOG, verification=[RUNNING])
+    later = runbook(step("pause", "wait", seconds=45), START, LOG, verification=[RUNNING], version=2)
+    held = fallen("KeeperErrorCode = NodeExists for /brokers/ids/1")
+    assert replay(parent, later, [held], []).verdict in ("fixed", "plausible")
+    assert replay(parent, later, [fallen("web: bad option in web.conf line 3")], []).verdict == "unchanged"
+
+
+def test_files_that_another_process_uses_and_services_that_others_depend_on_change_with_services() -> None:
+    wipe = step("wipe", "run_command", argv=["cmd", "/c", "del", "C:\\data\\a.db"])
+    halt = step("halt", "stop_service", name="Search")
+    for error in (
+        "The process cannot access the file because it is being used by another process.",
+        "Cannot stop service 'Search' because it has dependent services.",
+    ):
+        run = failed(error, step=wipe)
+        assert replay(runbook(wipe), runbook(halt, wipe, version=2), [run], []).verdict in ("fixed", "plausible")
+        assert (
+            replay(
+                runbook(wipe), runbook(step("p", "create_directory", path="/tmp/x"), wipe, version=2), [run], []
+            ).verdict
+            == "unchanged"
+        )
+
+
+def test_a_command_depends_on_the_paths_of_its_environment() -> None:
+    up = step("up", "run_command", argv=["/srv/bin/run", "start"], env={"PIDFILE": "/run/web/web.pid"})
+    run = failed("it appears to be running. Start aborted.", step=up)
+    assert replay(runbook(up), runbook(REMOVE_PID, up, version=2), [run], []).verdict in ("fixed", "plausible")
+    other = {**REMOVE_PID, "params": {"path": "/run/other.pid", "only_if": "stale_pid"}}
+    assert replay(runbook(up), runbook(other, up, version=2), [run], []).verdict == "unchanged"
