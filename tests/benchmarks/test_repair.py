@@ -151,7 +151,7 @@ def test_the_sets_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(sets, ()) == all_cases()
     assert len({case.name for case in all_cases()}) == len(all_cases())
     for blind in sets[1:]:
-        assert len(blind) >= 40
+        assert len(blind) >= 30
         assert {parse(case.runbook).runbook.platform for case in blind} >= {"linux", "windows"}
     bench.main(["--only", "/only", "--json"])
     assert "sets" not in json.loads(capsys.readouterr().out)
