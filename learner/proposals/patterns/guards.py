@@ -88,9 +88,17 @@ def _present(situation: Situation) -> StateCapture:
     return before.model_copy(update=changes)
 
 
+_FORBIDDEN = re.compile(
+    r"either because it is disabled|entweder deaktiviert|FAILED 1058|0x80070422|group policy|Gruppenrichtlinie",
+    re.IGNORECASE,
+)
+
+
 def _can_not_start(service: str, situation: Situation) -> str | None:
     """Why the failure says that `service` can't be started at all, or is not meant to be; None when it does not."""
     unit = re.escape(service.removesuffix(".service"))
+    if _FORBIDDEN.search(situation.text) and re.search(rf"(?<![\w-]){unit}(?![\w-])", situation.text):
+        return f"{service} is not to be started: the failure says that it is disabled"
     said = (
         rf"(?<![\w-]){unit}(?:\.service)?['\"]?:? [^\n]{{0,20}}(?:is masked|is disabled|not found|could not be found)"
     )

@@ -113,6 +113,12 @@ def _undoing(situation: Situation) -> Iterator[tuple[Step, Mapping[str, Any]]]:
             yield step, params
 
 
+def claimed_files(situation: Situation) -> list[str]:
+    """The files that the verification wants to be there: the run is to make them."""
+    claims = (claim for claim in situation.parent.verification if claim.check == "file_exists")
+    return [str(params["path"]) for claim in claims if (params := _rendered(claim, situation))]
+
+
 def claimed(situation: Situation) -> str:
     """The commands that the verification asks, one a line, with the run's parameters."""
     rendered = (_rendered(claim, situation) for claim in situation.parent.verification)

@@ -16,7 +16,7 @@ from learner.flow import concrete
 from learner.models import ExecutionResult, Runbook, Step, Verification
 from learner.proposals.brief import Failing
 from learner.proposals.patterns.kinds import accepted
-from learner.proposals.patterns.order import claimed, providers, undoers
+from learner.proposals.patterns.order import claimed, claimed_files, providers, undoers
 from learner.proposals.patterns.pattern import Pattern
 from learner.proposals.patterns.surroundings import surroundings
 from learner.proposals.patterns.traces import traces, words_of
@@ -125,6 +125,7 @@ class Situation:
             **traces(self),
             "providers": providers(self),
             "undoers": undoers(self),
+            "claimed_files": claimed_files(self),
             "groups": re.findall(r"(?<![\w-])([\w-]+):(?:\*|[\w-]+_[0-9]+)", f"{claimed(self)}\n{self.printed}"),
             "later_words": {s.id: words_of(s.params) for s in self.parent.steps[at + 1 :]} if at >= 0 else {},
             **self.numbers,

@@ -18,8 +18,9 @@ _WRITES = {"write_file": "path", "ensure_line": "path", "restore_file": "path", 
 _LSOF_WIDTH = 9
 """Characters of a program's name that lsof shows unless it is told otherwise (`+c`)."""
 _CLEANERS = ("clean_directory", "remove_file", "rotate_logs", "clean_package_cache", "vacuum_journal")
-_CLEANING = re.compile(r"(?<![\w-])(?:rm|unlink|logrotate|Remove-Item|del)(?![\w-])|-delete\b")
+_CLEANING = re.compile(r"(?<![\w-])(?:rm|unlink|prune|logrotate|Remove-Item|del)(?![\w-])|-delete\b")
 
+_BUILD_CACHE = re.compile(r"Build Cache[ \t]+\d+[ \t]+\d+[ \t]+\S+[ \t]+(?!0B)[1-9]")
 _TEMPORARY = frozenset({"sessions", "session", "tmp", "temp", "cache", "spool"})
 
 # Services that do the same work on different systems; a host has one of each.
@@ -40,6 +41,7 @@ def traces(situation: Situation) -> dict[str, Any]:
     """- `unread_units`: units of services that the run starts whose files it wrote, with nothing that has systemd read them;
     - `holders`: running services that hold removed files open, by the list of open files that a step printed;
     - `renewed`: the name of the certificate that a step renewed;
+    - `build_cache`: whether Docker's own account shows a build cache that nothing uses;
     - `leftovers`: directories of temporary files in which a step that counted found most files → how many;
     - `stand_ins`: running services that do on this host what the failing step's service does elsewhere;
     - `elsewhere`: whether the same version worked on another host."""
@@ -51,6 +53,7 @@ def traces(situation: Situation) -> dict[str, Any]:
         "unread_units": unread_units(worked),
         "holders": holders(situation.printed, result.state_before.services),
         "renewed": next((str(s.params.get("name")) for s in worked if s.action == "renew_certificate"), ""),
+        "build_cache": _BUILD_CACHE.search(situation.printed) is not None,
         "leftovers": leftovers(situation.printed),
         "stand_ins": stand_ins(own, result.state_before.services),
         "elsewhere": any(success.hostname != result.hostname for success in situation.successes),
