@@ -167,8 +167,7 @@ def _timed(steps: tuple[StepExecution, ...], parent: Runbook) -> Iterator[Record
         last_began = clock + delays + each * max(0, record.attempts - 1)
         yield Record(at, record, of_step, clock, last_began, each, last_began - changed_at)
         clock = last_began + (each if record.attempts else 0.0)
-        action = catalogue().actions.get(record.action)
-        if not record.skipped and (action is None or not action.read_only):
+        if _changes(record):
             changed_at = clock
 
 
@@ -178,10 +177,15 @@ def _settled_at_end(records: tuple[Record, ...]) -> float:
         if record.step.phase != "step":
             continue
         clock = record.last_began + (record.attempt_seconds if record.step.attempts else 0.0)
-        action = catalogue().actions.get(record.step.action)
-        if not record.step.skipped and (action is None or not action.read_only):
+        if _changes(record.step):
             changed_at = clock
     return clock - changed_at
+
+
+def _changes(step: StepExecution) -> bool:
+    """Whether the host may be another one after it: it was tried at all, and does more than look."""
+    action = catalogue().actions.get(step.action)
+    return bool(step.attempts) and not step.skipped and (action is None or not action.read_only)
 
 
 def pauses(step: Step | None, attempts: int) -> float:

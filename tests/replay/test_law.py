@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from learner import flow
@@ -19,7 +19,7 @@ from learner.models import ExecutionResult, Runbook
 from learner.replay import replay_run
 from learner.runbook_file import RunbookFile
 from learner.template import UndefinedName
-from tests.replay.runbooks import runbook
+from tests.replay.runbooks import START, runbook
 from tests.samples import document
 
 NAMES = ("web", "db")
@@ -195,8 +195,16 @@ def recorded(book: Runbook, run: Run, state: dict[str, Any], after: Mapping[str,
     return ExecutionResult.model_validate_json(json.dumps(found))
 
 
+# A condition that can't be worked out ends its step before anything is done: that is no change of the host.
+UNDECIDED = runbook(
+    {**START, "id": "s0", "when": "state.ports['80'] == 'closed'", "on_failure": "continue"},
+    {"id": "s1", "action": "check_port", "params": {"port": 5433}, "on_failure": {"goto": "s0"}},
+)
+
+
 @settings(max_examples=150, deadline=None)
 @given(runbooks(), st.integers(0, 10**9), st.sampled_from(["running", "stopped", "failed"]), st.booleans())
+@example(UNDECIDED, 0, "running", False)
 def test_a_version_replayed_on_its_own_recording_gives_its_recording(
     book: RunbookFile, seed: int, status: str, ports: bool
 ) -> None:
