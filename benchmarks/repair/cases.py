@@ -2,8 +2,7 @@
 
 There are six sets. The first stands right in `cases/` and is what the learner was built against; the others, in folders
 of their own, were each written without a look at how the learner decides. What it missed of them at first sight is told
-in `docs/measured.md`; since then their causes were learned from, so they are no longer unseen. From the sixth nothing was
-learned yet: it says what unseen failures may expect.
+in `docs/measured.md`; since then their causes were learned from, so they are no longer unseen.
 
 A case holds a runbook, one or more failures of it (`runs`), verified successes where a contrast matters, the right
 failure type, and for what a better runbook can repair the signs of a good repair (`good`, alternatives of which one must
