@@ -10,7 +10,7 @@ demo: $(VENV)/.demo  ## The whole loop, for real, in a minute. YES=1 merges as y
 	@$(BIN)/learner demo $(if $(YES),--yes)
 
 test: $(VENV)/.dev check  ## Everything that must hold.
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n auto --dist loadfile
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $$($(BIN)/python -c "import os; print((os.cpu_count() or 1) + 1)") --dist loadfile
 
 check: $(VENV)/.dev  ## Style, types, layers, and generated files that must not drift.
 	@$(BIN)/ruff check .
