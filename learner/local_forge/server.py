@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from urllib.parse import quote
 
@@ -157,7 +158,8 @@ class RunningForge:
         """Stop serving; running requests get to end."""
         self._server.task_dispatcher.shutdown()
         # The loop ends when nothing is left in it; connections that clients keep open would stay for minutes.
-        self._server.trigger.pull_trigger(self._end)
+        with suppress(OSError):  # the loop has ended by itself, and what would wake it is closed
+            self._server.trigger.pull_trigger(self._end)
         self._thread.join(5)
         self.forge.close()
 

@@ -59,7 +59,11 @@ _EXPIRES = re.compile(
     re.IGNORECASE,
 )
 
-_OUTLIVED = re.compile(r"^survived (?!KILL)[A-Z]+[0-9]*: [0-9]", re.MULTILINE)
+_OUTLIVED = re.compile(
+    r"\b(?:survived|outlived|ignor(?:es|ed)|still (?:alive|running|there|present)|(?:did|does) not (?:end|exit|terminate|die))\b"
+    r"[^\n]{0,60}\b(?:SIG)?(?:TERM|INT|HUP|QUIT|USR[12])\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def denied(error: str) -> bool:
 
 
 def outlived(error: str) -> bool:
-    """Whether a process was still there after a signal it may ignore, in the words of `kill_process`."""
+    """Whether `error` says that a process was still there after a signal that it may ignore."""
     return bool(_OUTLIVED.search(error))
 
 

@@ -287,7 +287,8 @@ class ReplayPerformer:
     def _has_more_time(self, attempt: Attempt, record: Record, needs: tuple[Need, ...]) -> bool:
         error = record.step.error
         old = (record.of.timeout_seconds if record.of else None) or attempt.action.default_timeout_seconds
-        if complaints.outlived(error) and record.attempt_seconds >= DEAF_SECONDS:
+        deaf = attempt.action.name == "kill_process" and complaints.outlived(error)
+        if deaf and record.attempt_seconds >= DEAF_SECONDS:
             return False
         if (record.step.timed_out or _used_up(record, old)) and attempt.timeout_seconds > old + ENOUGH_SECONDS:
             return True
