@@ -158,8 +158,9 @@ class RunningForge:
         """Stop serving; running requests get to end."""
         self._server.task_dispatcher.shutdown()
         # The loop ends when nothing is left in it; connections that clients keep open would stay for minutes.
-        with suppress(OSError):  # the loop has ended by itself, and what would wake it is closed
-            self._server.trigger.pull_trigger(self._end)
+        if self._thread.is_alive():  # else the pipe that would wake it is closed, and its number may be another's
+            with suppress(OSError):
+                self._server.trigger.pull_trigger(self._end)
         self._thread.join(5)
         self.forge.close()
 
